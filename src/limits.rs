@@ -1,0 +1,121 @@
+//! Every limit of minim: name, unit, reason, and who enforces it. A teacher changes this file first.
+//!
+//! Deadlines of a connection are multiplied by `--patience` where they are used; `patiently` does it.
+
+use std::time::Duration;
+
+/// Longest frame after LOGIN, in bytes behind the length field: room for 15 file chunks. wire.rs.
+pub const MAX_FRAME: usize = 1024 * 1024;
+/// Longest frame before LOGIN and in the sealed HTTP channel: a stranger gets little memory. wire.rs.
+pub const MAX_FRAME_BEFORE_LOGIN: usize = 8 * 1024;
+/// A frame's memory grows by at most so many bytes a `recv`, whatever length was announced. wire.rs.
+pub const RECEIVE_PIECE: usize = 16 * 1024;
+/// From accept to LOGIN: a silent stranger holds a thread no longer. server/chat.rs.
+pub const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
+/// Who has received nothing for so long sends PING. server/chat.rs, client.rs.
+pub const PING_AFTER: Duration = Duration::from_secs(30);
+/// Who has received nothing for so long closes: the other PC sleeps, or its cable is out. Same two.
+pub const IDLE_DEADLINE: Duration = Duration::from_secs(90);
+/// Behind a last word (KICKED, ERROR): read on for so long, so that no reset destroys it. socket.rs.
+pub const LINGER_DEADLINE: Duration = Duration::from_secs(1);
+/// Until a TCP connection stands. client.rs.
+pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// Until an answer has come. client.rs.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
+/// Between two tries of `accept` when the system is out of descriptors. server.rs.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Chat connections before the hello; one more is closed at accept. server.rs.
+pub const MAX_STRANGERS: usize = 1024;
+/// Most that `--maxClients` takes: two threads each. config.rs.
+pub const MAX_CLIENTS: u64 = 7000;
+/// Stack of a connection's threads, in bytes: a debug build needs most. server.rs.
+pub const STACK_SIZE: usize = 512 * 1024;
+/// Frames that may wait for one slow client before it is cut off; bodies are shared. server/online.rs.
+pub const OUTBOX_FRAMES: usize = 128;
+/// Bytes of bodies that may wait for one slow client. server/online.rs.
+pub const OUTBOX_BYTES: usize = 1024 * 1024;
+/// Rows read at a time from what waited for a user. server/chat.rs.
+pub const BACKLOG_PAGE: usize = 100;
+
+/// Characters of a loginName, username or gname. message.rs.
+pub const MAX_NAME: usize = 50;
+/// Characters of a pwd. message.rs.
+pub const MAX_PWD: usize = 128;
+/// Bytes of a msgText. message.rs.
+pub const MAX_MSG_TEXT: usize = 16_384;
+/// Bytes of a fileName. message.rs.
+pub const MAX_FILE_NAME: usize = 255;
+/// Ids in one CHAT_RECEIVED. message.rs.
+pub const MAX_IDS: usize = 500;
+/// Ids and clientNo are smaller: a JSON number is exact up to here in every language. message.rs.
+pub const MAX_NUMBER: u64 = 1 << 53;
+
+/// Iterations of a password's digest: each guess costs a thief as many. md5_check.rs.
+pub const PASSWORD_ROUNDS: u32 = 10_000;
+/// Wrong passwords that one address may give for one login name before it is braked. server/sessions.rs.
+pub const FREE_TRIES: u32 = 5;
+/// Longest pause of the brake, in seconds, after 1, 2, 4 … server/sessions.rs.
+pub const LONGEST_BRAKE: u64 = 60;
+/// Names and addresses that the brake remembers; the longest unused goes. server/sessions.rs.
+pub const BRAKE_ENTRIES: usize = 10_000;
+/// Sessions of one user. server/sessions.rs.
+pub const SESSIONS_PER_USER: usize = 8;
+/// A session without request and connection ends after so long. server/sessions.rs.
+pub const SESSION_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a statement waits for a database file that another program holds. store/sqlite.rs.
+pub const DATABASE_BUSY_DEADLINE: Duration = Duration::from_secs(5);
+/// Connections to the database that read at the same time. store.rs.
+pub const DATABASE_READERS: usize = 4;
+/// Rows of a search for users. store.rs.
+pub const MAX_FOUND: usize = 50;
+/// Rows of /getNoHandleMessages. store.rs.
+pub const MAX_LISTED: usize = 500;
+
+/// Messages that a client keeps while the server is away. client/conversation.rs.
+pub const MAX_UNSENT: usize = 100;
+/// Lines of one text that the screen shows. client/screen.rs.
+pub const MAX_SHOWN_LINES: usize = 20;
+
+/// Longest method, in octets: the longest defined one has 16 (UPDATEREDIRECTREF); longer gets 501. http.rs.
+pub const MAX_METHOD: usize = 32;
+/// Longest request line or status line, in octets without its CRLF: RFC 9112 §3 wants at least 8,000. http.rs.
+pub const MAX_REQUEST_LINE: usize = 8_192;
+/// Longest head, in octets, start line and fields together: a cookie of 4 KiB and fifty fields pass. http.rs.
+pub const MAX_HEAD: usize = 32 * 1024;
+/// Field lines in one head: browsers send about fifteen; each costs two allocations. http.rs.
+pub const MAX_FIELDS: usize = 100;
+/// Empty lines before a request line: old clients put one behind a body (RFC 9112 §2.2), not a stream of them. http.rs.
+pub const MAX_EMPTY_LINES: usize = 4;
+/// Longest body of arguments, in octets: the largest, a message of 16 KiB percent-encoded, takes 48 KiB. server/api.rs.
+pub const MAX_ARGUMENTS_BODY: usize = 64 * 1024;
+/// Longest line of a chunk's size and extensions, in octets: extensions are ignored, so nobody needs long ones. http.rs.
+pub const MAX_CHUNK_LINE: usize = 256;
+/// Sizes, extensions and line ends of one body, in octets: a body in chunks of one octet is an attack. http.rs.
+pub const MAX_CHUNK_OVERHEAD: usize = 64 * 1024;
+/// Longest trailer, in octets: its fields are checked and dropped. http.rs.
+pub const MAX_TRAILER: usize = 8 * 1024;
+/// Names in query and form together: the longest request has a tenth of it. http.rs for each, server/api.rs for both.
+pub const MAX_ARGUMENTS: usize = 64;
+/// Requests on one connection: the last answer closes, so that no client holds its thread for ever. http.rs.
+pub const MAX_REQUESTS: usize = 10_000;
+/// Interim responses (1xx) that a client skips before the final one: a server could send them for ever. http.rs.
+pub const MAX_INTERIM_RESPONSES: usize = 8;
+/// From accept, later from a request's first octet, to the end of its head: one octet a second is an attack. http.rs.
+pub const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// From the end of a head to the end of its body: a picture on a slow wireless link takes this long. http.rs.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
+/// From an answer to the first octet of the next request: an idle connection costs a thread. http.rs.
+pub const HTTP_IDLE_DEADLINE: Duration = Duration::from_secs(30);
+/// For sending one answer: who reads nothing for so long is gone. http.rs.
+pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// Octets read on after our last word: what a fast link carries in that second. http.rs.
+pub const LINGER_BYTES: usize = 32 * 1024 * 1024;
+/// HTTP connections at once, one thread each: one more gets 503 at accept. server.rs.
+pub const MAX_HTTP_CONNECTIONS: usize = 1_024;
+
+/// A deadline of a connection, multiplied by `--patience` (config.rs keeps that between 0.001 and 1,000,000).
+pub fn patiently(deadline: Duration, patience: f64) -> Duration {
+    deadline.mul_f64(patience)
+}
