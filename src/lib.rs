@@ -5,4 +5,11 @@
 
 pub mod des; //         the cipher of FIPS 46-3                needs nothing
 pub mod limits; //      every limit by its name                needs nothing
+pub mod clock; //       the wall clock and the calendar        needs nothing
+pub mod harmless; //    what a terminal must not obey          needs nothing
 pub mod md5_check; //   MD5, HMAC, passwords, random bytes     needs limits
+pub mod message; //     the dictionary of both sides           needs fields
+pub mod fields; //      what each field may be                 needs limits, message
+pub mod http; //        HTTP/1.1; knows nothing of chat        needs limits, clock
+pub mod socket; //      the socket calls by their names        needs nothing
+pub mod wire; //        hello and frames                       needs des, md5_check, http, socket

@@ -1,0 +1,410 @@
+//! The vocabulary: every message of the chat protocol, in both directions (PROTOCOL.md, 4).
+//!
+//! Rules: what comes from a client is checked field by field (fields.rs) before anyone acts on it, and a
+//! refusal names the field; what comes from the server is taken as serde finds it. Names are those of the course
+//! brief: `from_id` here is `fromId` in JSON. Not here: who may do what (server/), what is stored (store.rs).
+//! A new message type is a variant below, and a `match` arm at each side.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fields::Fields;
+
+/// What a client sends. `client_no` is answered with the same number.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+pub enum FromClient {
+    /// A new account. Answer: ACK with the uid as `id`.
+    Register {
+        /// The request's number.
+        client_no: u64,
+        /// Who registers.
+        #[serde(flatten)]
+        user: NewUser,
+    },
+    /// Answer: LOGIN_OK, and then what waited.
+    Login {
+        /// The request's number.
+        client_no: u64,
+        /// Compared without regard to case.
+        login_name: String,
+        /// In clear here; the frame around it is sealed.
+        pwd: String,
+    },
+    /// A second connection for file transfers. Answer: ACK.
+    Resume {
+        /// The request's number.
+        client_no: u64,
+        /// That of LOGIN_OK.
+        session_id: String,
+    },
+    /// Ends the session. Answer: ACK, then the server closes.
+    Logout {
+        /// The request's number.
+        client_no: u64,
+    },
+    /// A text to a friend or a group. Answer: ACK with id and sendTime, once it is stored.
+    ChatSendMsg(ChatSendMsg),
+    /// These messages to me were shown. No answer.
+    ChatReceived {
+        /// At most `MAX_IDS`.
+        ids: Vec<u64>,
+    },
+    /// A file is to be sent. Answer: FILE_READY.
+    FileUpload(FileUpload),
+    /// A file is wanted. Answer: FILE_READY, FILE_CHUNKs, FILE_END.
+    FileDownload {
+        /// The request's number.
+        client_no: u64,
+        /// The recipient's or the sender's id of it.
+        msg_id: u64,
+        /// First byte wanted, from 0.
+        offset: u64,
+    },
+    /// A piece of a file; its bytes stand behind the JSON and a line feed.
+    FileChunk {
+        /// Place of the first byte, from 0.
+        offset: u64,
+    },
+    /// All pieces were sent. Answer: ACK with id.
+    FileEnd {
+        /// The request's number.
+        client_no: u64,
+    },
+    /// Are you there? Answer: PONG.
+    Ping,
+    /// Yes.
+    Pong,
+}
+
+/// What REGISTER says of a new user.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewUser {
+    /// Unique without regard to case.
+    pub login_name: String,
+    /// 1 to `MAX_PWD` characters.
+    pub pwd: String,
+    /// The name that others see.
+    pub username: String,
+    /// 0 not said, 1 male, 2 female (ISO/IEC 5218).
+    pub sex: u64,
+    /// Empty, or what /uploadPicture gave.
+    pub pic_url: String,
+}
+
+/// A text on its way to the server.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChatSendMsg {
+    /// The request's number: the same again is the same message.
+    pub client_no: u64,
+    /// True: `to_id` is a friend's uid. False: a gId.
+    pub is_friend: bool,
+    /// Whom it is for.
+    pub to_id: u64,
+    /// The client's clock; the server's is the one that counts, so it is not even read.
+    pub send_time: u64,
+    /// TEXT or EMOJI.
+    pub msg_type: String,
+    /// 1 to `MAX_MSG_TEXT` bytes of UTF-8.
+    pub msg_text: String,
+}
+
+/// The announcement of a file.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileUpload {
+    /// The request's number.
+    pub client_no: u64,
+    /// True: `to_id` is a friend's uid. False: a gId.
+    pub is_friend: bool,
+    /// Whom it is for.
+    pub to_id: u64,
+    /// A name, no path.
+    pub file_name: String,
+    /// Bytes.
+    pub file_size: u64,
+    /// 32 lower-case hex digits.
+    pub file_md5: String,
+    /// PICTURE or FILE.
+    pub msg_type: String,
+}
+
+/// What the server sends: answers, which repeat `client_no`, and what comes by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+#[allow(missing_docs)] // the fields are the vocabulary of PROTOCOL.md, 4
+pub enum FromServer {
+    /// Done as asked.
+    Ack {
+        client_no: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        send_time: Option<u64>,
+    },
+    /// Not done, and why. `client_no` is null where the request had none.
+    Error {
+        client_no: Option<u64>,
+        #[serde(flatten)]
+        refusal: Refusal,
+    },
+    /// Logged in. `last_id`: the newest id among what waits, or 0.
+    LoginOk {
+        client_no: u64,
+        #[serde(flatten)]
+        user: User,
+        session_id: String,
+        http_port: u16,
+        last_id: u64,
+    },
+    /// A transfer can go on at `offset`.
+    FileReady {
+        client_no: u64,
+        offset: u64,
+        #[serde(flatten)]
+        file: Option<File>,
+    },
+    /// A piece of a file, its bytes behind the JSON and a line feed.
+    FileChunk { offset: u64 },
+    /// All pieces were sent.
+    FileEnd { client_no: u64 },
+    /// Somebody wrote.
+    ChatSendMsg {
+        #[serde(flatten)]
+        envelope: Envelope,
+        msg_text: String,
+    },
+    /// Somebody sent a file; `file_path` is for the curious.
+    ChatSendFile {
+        #[serde(flatten)]
+        envelope: Envelope,
+        #[serde(flatten)]
+        file: File,
+        file_path: String,
+    },
+    /// Somebody asks: FRIEND, GROUP (you are invited), JOIN (wants to join your group).
+    Request {
+        id: u64,
+        from_id: u64,
+        from_name: String,
+        from_login_name: String,
+        kind: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        g_id: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        gname: Option<String>,
+        send_time: u64,
+    },
+    /// A friend came or went, or is called otherwise now.
+    FriendState { uid: u64, username: String, online: bool },
+    /// `what`: added or removed.
+    FriendsChanged { what: String, uid: u64, login_name: String, username: String },
+    /// `what`: created, joined, left, removed, renamed, owner, deleted.
+    GroupChanged { what: String, g_id: u64, gname: String, uid: u64, username: String, by_uid: u64 },
+    /// A notice to everybody online.
+    Broadcast { from: String, text: String, send_time: u64 },
+    /// This connection and its session end.
+    Kicked { code: String, text: String },
+    /// Are you there?
+    Ping,
+    /// Yes.
+    Pong,
+    /// A type of a later version; clients ignore it.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Who wrote what kind of message to whom, and when.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Envelope {
+    /// The id of the recipient's row.
+    pub id: u64,
+    /// The sender's uid.
+    pub from_id: u64,
+    /// The sender's username.
+    pub from_name: String,
+    /// False: `to_id` is a group.
+    pub is_friend: bool,
+    /// A uid or a gId.
+    pub to_id: u64,
+    /// Milliseconds since 1970, by the server's clock.
+    pub send_time: u64,
+    /// TEXT, EMOJI, PICTURE or FILE.
+    pub msg_type: String,
+}
+
+/// A file's name, size in bytes, and MD5.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct File {
+    pub file_name: String,
+    pub file_size: u64,
+    pub file_md5: String,
+}
+
+/// What others may know of a user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct User {
+    pub uid: u64,
+    pub login_name: String,
+    pub username: String,
+    pub sex: u64,
+    pub pic_url: String,
+}
+
+/// A row of /getFriendsById.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Friend {
+    /// Who.
+    #[serde(flatten)]
+    pub user: User,
+    /// Whether a chat connection of theirs stands.
+    pub online: bool,
+    /// Messages of theirs that wait for me.
+    pub unread: u64,
+}
+
+/// Error codes, and in `status` what they are in HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub enum Code {
+    BadRequest,
+    FileDamaged,
+    NotLoggedIn,
+    BadLogin,
+    NotFriends,
+    NotMember,
+    NotOwner,
+    Forbidden,
+    NoSuchUser,
+    NoSuchGroup,
+    NoSuchMessage,
+    NoSuchFile,
+    NotFound,
+    LoginNameTaken,
+    Already,
+    TooLarge,
+    TooMany,
+    TooManyTries,
+    DiskFull,
+    DatabaseDown,
+}
+
+impl Code {
+    /// The status code of HTTP (RFC 9110, section 15) that says the same.
+    pub fn status(self) -> u16 {
+        match self {
+            Code::BadRequest | Code::FileDamaged => 400,
+            Code::NotLoggedIn | Code::BadLogin => 401,
+            Code::NotFriends | Code::NotMember | Code::NotOwner | Code::Forbidden => 403,
+            Code::NoSuchUser | Code::NoSuchGroup | Code::NoSuchMessage | Code::NoSuchFile => 404,
+            Code::NotFound => 404,
+            Code::LoginNameTaken | Code::Already => 409,
+            Code::TooLarge => 413,
+            Code::TooMany | Code::TooManyTries => 429,
+            Code::DiskFull | Code::DatabaseDown => 503,
+        }
+    }
+}
+
+/// Why a request is not done: a code for programs, a text for people, and for some codes a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What kind.
+    pub code: Code,
+    /// What was wrong and what would be right.
+    pub text: String,
+    /// `tooLarge`: bytes. `tooManyTries`: seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+}
+
+impl Refusal {
+    /// A refusal without limit.
+    pub fn new(code: Code, text: impl Into<String>) -> Refusal {
+        Refusal { code, text: text.into(), limit: None }
+    }
+
+    /// A `badRequest`.
+    pub fn bad(text: impl Into<String>) -> Refusal {
+        Refusal::new(Code::BadRequest, text)
+    }
+}
+
+/// A body as bytes: what goes into a frame.
+pub fn encode(message: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(message).unwrap_or_default() // cannot fail: all keys are texts, no map of ours has others
+}
+
+/// A client's body, every field checked, and beside it the request's number where there is one.
+pub fn parse(body: &[u8]) -> (Option<u64>, Result<FromClient, Refusal>) {
+    match Fields::from_json(body) {
+        Ok(fields) => (fields.number("clientNo").ok(), request(&fields)),
+        Err(refusal) => (None, Err(refusal)),
+    }
+}
+
+fn request(fields: &Fields) -> Result<FromClient, Refusal> {
+    let kind = fields.text("type")?;
+    let client_no = || fields.number("clientNo");
+    Ok(match kind {
+        "REGISTER" => FromClient::Register { client_no: client_no()?, user: fields.new_user()? },
+
+        "LOGIN" => FromClient::Login {
+            client_no: client_no()?,
+            login_name: fields.name("loginName")?,
+            pwd: fields.pwd("pwd")?,
+        },
+
+        "RESUME" => FromClient::Resume {
+            client_no: client_no()?,
+            session_id: fields.text("sessionId")?.to_owned(),
+        },
+
+        "LOGOUT" => FromClient::Logout { client_no: client_no()? },
+
+        "CHAT_SEND_MSG" => FromClient::ChatSendMsg(ChatSendMsg {
+            client_no: client_no()?,
+            is_friend: fields.flag("isFriend")?,
+            to_id: fields.number("toId")?,
+            send_time: 0,
+            msg_type: fields.one_of("msgType", &["TEXT", "EMOJI"])?,
+            msg_text: fields.msg_text("msgText")?,
+        }),
+
+        "CHAT_RECEIVED" => FromClient::ChatReceived { ids: fields.ids("ids")? },
+
+        "FILE_UPLOAD" => FromClient::FileUpload(FileUpload {
+            client_no: client_no()?,
+            is_friend: fields.flag("isFriend")?,
+            to_id: fields.number("toId")?,
+            file_name: fields.file_name("fileName")?,
+            file_size: fields.number("fileSize")?,
+            file_md5: fields.file_md5("fileMd5")?,
+            msg_type: fields.one_of("msgType", &["PICTURE", "FILE"])?,
+        }),
+
+        "FILE_DOWNLOAD" => FromClient::FileDownload {
+            client_no: client_no()?,
+            msg_id: fields.number("msgId")?,
+            offset: fields.number("offset")?,
+        },
+
+        "FILE_CHUNK" => FromClient::FileChunk { offset: fields.number("offset")? },
+
+        "FILE_END" => FromClient::FileEnd { client_no: client_no()? },
+
+        "PING" => FromClient::Ping,
+
+        "PONG" => FromClient::Pong,
+
+        _ => return Err(Refusal::bad("type: this server knows no such request")),
+    })
+}

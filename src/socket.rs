@@ -1,0 +1,106 @@
+//! The socket calls of TCP, each by its name in the textbook: socket, bind, listen, accept, connect,
+//! send, recv, shutdown, close. Every socket call of either side is made here and nowhere else.
+//!
+//! Rules: a deadline is a point in time, not a timeout of one call: a peer that sends a byte a second
+//! restarts no clock. Reader and writer share one `Socket` in an `Arc`; `try_clone` would cost a
+//! second descriptor. Not here: what the bytes mean (wire.rs, http.rs).
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+/// One TCP connection. Dropping it is close().
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    peer: SocketAddr,
+}
+
+/// socket, bind and listen: `std` makes the three calls in one, with a queue of 128 that wait for accept.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+}
+
+/// accept: waits until a client connects; then there is a second socket, for this client alone.
+pub fn accept(listener: &TcpListener) -> io::Result<Socket> {
+    let (stream, peer) = listener.accept()?;
+    prepare(stream, peer)
+}
+
+/// socket and connect: a connection to `address`, or an error after `deadline`.
+pub fn connect(address: SocketAddr, deadline: Duration) -> io::Result<Socket> {
+    let stream = TcpStream::connect_timeout(&address, deadline)?;
+    prepare(stream, address)
+}
+
+/// Nagle's algorithm off: it would hold back a small frame for 40 ms, to fill a segment with the next.
+fn prepare(stream: TcpStream, peer: SocketAddr) -> io::Result<Socket> {
+    stream.set_nodelay(true)?;
+    Ok(Socket { stream, peer })
+}
+
+impl Socket {
+    /// Address and port of the other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// recv: waits until at least one byte came and takes at most `buffer.len()`. 0: the peer ended its
+    /// side. `TimedOut` when `deadline` passes first; nothing is lost by that.
+    pub fn recv(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        loop {
+            self.stream.set_read_timeout(Some(time_left(deadline)?))?;
+            let received = (&self.stream).read(buffer);
+            match received {
+                Err(error) if is_pause(&error) => continue,
+                other => return other,
+            }
+        }
+    }
+
+    /// send: all of `bytes`, in as many calls as the system wants. `TimedOut` when the peer takes too little
+    /// of it until `deadline`; then nobody knows how much arrived, and the connection is of no more use.
+    pub fn send(&self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            self.stream.set_write_timeout(Some(time_left(deadline)?))?;
+            let sent = (&self.stream).write(rest);
+            match sent {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => rest = &rest[count..],
+                Err(error) if is_pause(&error) => continue,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// shutdown(SHUT_WR): the peer reads what was sent, then an end; it can still send.
+    pub fn end(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write); // an error: the connection is gone already
+    }
+
+    /// shutdown(SHUT_RDWR): wakes whoever waits in recv or send on this connection.
+    pub fn cut(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Reads and forgets until the peer closes or `deadline` passes. After a last word and `end`: a close with
+    /// unread bytes would send a reset, and that makes some systems throw away the last word too.
+    pub fn linger(&self, deadline: Instant) {
+        let mut forgotten = [0; 4096];
+        while matches!(self.recv(&mut forgotten, deadline), Ok(1..)) {}
+    }
+}
+
+/// What is left until `deadline`; never zero, which `std` refuses.
+fn time_left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+/// A call that ended without result: its timeout passed (`WouldBlock` on Unix, `TimedOut` on Windows), or
+/// a signal came. The deadline decides whether it is made again.
+fn is_pause(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}

@@ -1,0 +1,351 @@
+//! Hello and frames: how bytes on a TCP connection become bodies, and back (PROTOCOL.md, 2 and 3).
+//!
+//! Rules: length, then MAC, then decryption. Whatever is wrong, the peer sees only that the connection
+//! closes. Memory grows with the bytes that came, never with the length that was announced.
+//! Not here: what a body means (message.rs), who may send it (server/chat.rs).
+//! Start with `Sender::seal`; `Receiver::receive` is the same steps backwards.
+
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::time::Instant;
+
+use crate::des::{self, KeySchedule};
+use crate::http::Channel;
+use crate::limits::{MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, RECEIVE_PIECE};
+use crate::md5_check::{equal, hmac_md5, random_bytes};
+use crate::socket::Socket;
+
+/// The first 8 bytes of either side: name and version of the protocol.
+pub const MAGIC: [u8; 8] = *b"MINIM/1\n";
+const NONCE_SIZE: usize = 16;
+const LENGTH_SIZE: usize = 4;
+const IV_SIZE: usize = 8;
+const MAC_SIZE: usize = 16;
+/// What `length` counts beside the ciphertext: IV and MAC.
+const FRAME_OVERHEAD: usize = IV_SIZE + MAC_SIZE;
+
+/// Why no body came. The peer is told none of it.
+#[derive(Debug)]
+pub enum Error {
+    /// The first bytes are not `MAGIC`; here they are, as many as came.
+    NotMinim(Vec<u8>),
+    /// The server's proof is wrong: it has another passphrase.
+    OtherPassphrase,
+    /// A frame announces a length below 32, no multiple of 8, or above the limit (all in bytes).
+    FrameLength {
+        /// The length that came.
+        announced: usize,
+        /// The longest that is taken here.
+        limit: usize,
+    },
+    /// The MAC does not fit: damaged, forged, replayed, or out of order.
+    WrongMac,
+    /// The MAC is right and the padding is not: the sender has a bug.
+    WrongPadding,
+    /// The connection failed, ended in the middle of something, or a deadline passed.
+    Io(io::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Error::NotMinim(_) => write!(f, "the peer does not begin with MINIM/1"),
+            Error::OtherPassphrase => write!(f, "the server has another passphrase"),
+            Error::FrameLength { announced, limit } => {
+                write!(
+                    f,
+                    "a frame announces {announced} bytes: no multiple of 8 from 32 to {limit}"
+                )
+            }
+            Error::WrongMac => write!(f, "the MAC of a frame is wrong"),
+            Error::WrongPadding => write!(f, "the padding of a frame is wrong"),
+            Error::Io(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        Error::Io(error)
+    }
+}
+
+impl Error {
+    /// Whether only a deadline passed: what came so far is kept, and `receive` can be called again.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Error::Io(error) if error.kind() == ErrorKind::TimedOut)
+    }
+}
+
+/// Both halves of the hello at the client: sends magic and nonce, checks the server's proof.
+pub fn hello_as_client(
+    socket: &Socket,
+    passphrase: &[u8],
+    deadline: Instant,
+) -> Result<(Sender, Receiver), Error> {
+    let client_nonce = random_bytes::<NONCE_SIZE>();
+    socket.send(&[&MAGIC[..], &client_nonce].concat(), deadline)?;
+
+    receive_magic(socket, deadline)?;
+    let mut rest = [0; NONCE_SIZE + MAC_SIZE];
+    receive_all(socket, &mut rest, deadline)?;
+    let (server_nonce, proof) = rest.split_at(NONCE_SIZE);
+
+    let secret = Secret { passphrase, client_nonce: &client_nonce, server_nonce };
+    if !equal(proof, &secret.derive("server proof")) {
+        return Err(Error::OtherPassphrase);
+    }
+    Ok((secret.sender("client"), secret.receiver("server")))
+}
+
+/// Both halves of the hello at the server. `NotMinim` leaves what came to whoever speaks that.
+pub fn hello_as_server(
+    socket: &Socket,
+    passphrase: &[u8],
+    deadline: Instant,
+) -> Result<(Sender, Receiver), Error> {
+    receive_magic(socket, deadline)?;
+    let mut client_nonce = [0; NONCE_SIZE];
+    receive_all(socket, &mut client_nonce, deadline)?;
+
+    let server_nonce = random_bytes::<NONCE_SIZE>();
+    let secret = Secret { passphrase, client_nonce: &client_nonce, server_nonce: &server_nonce };
+    let proof = secret.derive("server proof");
+    socket.send(&[&MAGIC[..], &server_nonce, &proof].concat(), deadline)?;
+    Ok((secret.sender("server"), secret.receiver("client")))
+}
+
+/// Waits for `MAGIC`; the first other byte ends the waiting, so that a peer of another kind gets its answer at once.
+/// A peer that began and then stays silent is of another kind too.
+fn receive_magic(socket: &Socket, deadline: Instant) -> Result<(), Error> {
+    let mut came = [0; MAGIC.len()];
+    let mut length = 0;
+    while length < came.len() {
+        let count = match socket.recv(&mut came[length..], deadline) {
+            Err(error) if error.kind() == ErrorKind::TimedOut => 0,
+            received => received?,
+        };
+        length += count;
+        if count == 0 || came[..length] != MAGIC[..length] {
+            return Err(Error::NotMinim(came[..length].to_vec()));
+        }
+    }
+    Ok(())
+}
+
+fn receive_all(socket: &Socket, buffer: &mut [u8], deadline: Instant) -> Result<(), Error> {
+    let mut length = 0;
+    while length < buffer.len() {
+        let count = socket.recv(&mut buffer[length..], deadline)?;
+        if count == 0 {
+            return Err(Error::Io(ErrorKind::UnexpectedEof.into()));
+        }
+        length += count;
+    }
+    Ok(())
+}
+
+/// What both ends know after the hello, and all keys come from.
+pub struct Secret<'a> {
+    /// The exact bytes that both ends agreed on beforehand.
+    pub passphrase: &'a [u8],
+    /// 16 bytes, in clear on the wire.
+    pub client_nonce: &'a [u8],
+    /// 16 bytes, in clear on the wire.
+    pub server_nonce: &'a [u8],
+}
+
+impl Secret<'_> {
+    /// HMAC-MD5(passphrase, label || clientNonce || serverNonce), 16 bytes; the label is ASCII.
+    pub fn derive(&self, label: &str) -> [u8; 16] {
+        hmac_md5(self.passphrase, &[label.as_bytes(), self.client_nonce, self.server_nonce])
+    }
+
+    /// The DES key is the first half of its derived value.
+    fn key_schedule(&self, label: &str) -> KeySchedule {
+        let [k1, k2, k3, k4, k5, k6, k7, k8, ..] = self.derive(label);
+        des::key_schedule(&[k1, k2, k3, k4, k5, k6, k7, k8])
+    }
+
+    /// `end` is who sends: "client" or "server". One key for each direction, or a frame could be sent back.
+    pub fn sender(&self, end: &str) -> Sender {
+        let keys = self.key_schedule(&format!("{end} key"));
+        Sender { keys, mac_key: self.derive(&format!("{end} mac")), sequence: 0 }
+    }
+
+    /// `end` is whose frames are received.
+    pub fn receiver(&self, end: &str) -> Receiver {
+        let keys = self.key_schedule(&format!("{end} key"));
+        let mac_key = self.derive(&format!("{end} mac"));
+        let (frame, last_byte) = (Vec::new(), Instant::now());
+        Receiver { keys, mac_key, sequence: 0, limit: MAX_FRAME_BEFORE_LOGIN, frame, last_byte }
+    }
+}
+
+/// One direction of a connection, at its sending end.
+pub struct Sender {
+    keys: KeySchedule,
+    mac_key: [u8; 16],
+    /// The number of the next frame, which the MAC covers; 0 for the first.
+    pub sequence: u64,
+}
+
+impl Sender {
+    /// A body as a frame: length (4 bytes, big endian), IV (8), ciphertext (a multiple of 8), MAC (16).
+    pub fn seal(&mut self, body: &[u8]) -> Vec<u8> {
+        self.seal_with(random_bytes::<IV_SIZE>(), body)
+    }
+
+    /// The same with an IV that is given: for tests against published frames, and for nothing else.
+    pub fn seal_with(&mut self, iv: [u8; IV_SIZE], body: &[u8]) -> Vec<u8> {
+        let ciphertext = des::cbc_encrypt(&self.keys, &iv, body);
+        let mac = tag(&self.mac_key, self.sequence, &iv, &ciphertext);
+        self.sequence += 1; // 2^64 frames do not happen
+        let length = (FRAME_OVERHEAD + ciphertext.len()) as u32; // far below 2^32: bodies come from us
+        [&length.to_be_bytes()[..], &iv, &ciphertext, &mac].concat()
+    }
+}
+
+/// One direction of a connection, at its receiving end.
+pub struct Receiver {
+    keys: KeySchedule,
+    mac_key: [u8; 16],
+    /// The number of the next frame, which the MAC covers; 0 for the first.
+    pub sequence: u64,
+    limit: usize,
+    frame: Vec<u8>,
+    last_byte: Instant,
+}
+
+impl Receiver {
+    /// After LOGIN longer frames are taken: up to `MAX_FRAME`.
+    pub fn trust(&mut self) {
+        self.limit = MAX_FRAME;
+    }
+
+    /// When the last byte came, or the hello ended.
+    pub fn last_byte(&self) -> Instant {
+        self.last_byte
+    }
+
+    /// Waits for one whole frame and returns its body. `None`: the peer ended its side between two frames.
+    /// After an error that is no timeout the connection is to be closed without a word.
+    pub fn receive(
+        &mut self,
+        socket: &Socket,
+        deadline: Instant,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        if !self.fill(socket, LENGTH_SIZE, deadline)? {
+            return Ok(None);
+        }
+        let length = frame_length(&self.frame, self.limit)?;
+        self.fill(socket, LENGTH_SIZE + length, deadline)?;
+
+        let frame = std::mem::take(&mut self.frame);
+        let mut iv = [0; IV_SIZE];
+        iv.copy_from_slice(&frame[LENGTH_SIZE..LENGTH_SIZE + IV_SIZE]);
+        let (ciphertext, mac) = frame[LENGTH_SIZE + IV_SIZE..].split_at(length - FRAME_OVERHEAD);
+        if !equal(mac, &tag(&self.mac_key, self.sequence, &iv, ciphertext)) {
+            return Err(Error::WrongMac);
+        }
+        self.sequence += 1;
+        let body = des::cbc_decrypt(&self.keys, &iv, ciphertext);
+        body.map(Some).ok_or(Error::WrongPadding)
+    }
+
+    /// Receives until `frame` holds `wanted` bytes; keeps what came when the deadline passes. False: the peer
+    /// ended before the first byte of a frame.
+    fn fill(&mut self, socket: &Socket, wanted: usize, deadline: Instant) -> Result<bool, Error> {
+        while self.frame.len() < wanted {
+            let have = self.frame.len();
+            self.frame.resize(wanted.min(have + RECEIVE_PIECE), 0);
+            let received = socket.recv(&mut self.frame[have..], deadline);
+            self.frame.truncate(have + received.as_ref().map_or(0, |count| *count));
+            match received? {
+                0 if have == 0 => return Ok(false),
+                0 => return Err(Error::Io(ErrorKind::UnexpectedEof.into())),
+                _ => self.last_byte = Instant::now(),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The length that a frame's first 4 bytes announce: what follows them, in bytes.
+fn frame_length(frame: &[u8], limit: usize) -> Result<usize, Error> {
+    let announced =
+        frame[..LENGTH_SIZE].iter().fold(0, |value, &byte| value << 8 | usize::from(byte));
+    if announced < FRAME_OVERHEAD + 8 || announced % 8 != 0 || announced > limit {
+        return Err(Error::FrameLength { announced, limit });
+    }
+    Ok(announced)
+}
+
+/// Tag of one frame, 16 bytes: HMAC-MD5 (RFC 2104) over the sequence number (8 bytes, big endian), IV, ciphertext.
+/// The sequence number is not sent: a frame left out, doubled or swapped does not fit where it arrives.
+fn tag(key: &[u8; 16], sequence: u64, iv: &[u8], ciphertext: &[u8]) -> [u8; 16] {
+    hmac_md5(key, &[&sequence.to_be_bytes(), iv, ciphertext])
+}
+
+/// HTTP on a plain TCP connection.
+pub struct PlainChannel(pub Socket);
+
+/// HTTP inside frames, as HTTPS is HTTP inside TLS: the bodies, one after the other, are the byte stream.
+pub struct SealedChannel {
+    /// The connection.
+    pub socket: Socket,
+    /// Our direction.
+    pub sender: Sender,
+    /// The peer's direction.
+    pub receiver: Receiver,
+}
+
+/// Longest body of a frame within `MAX_FRAME_BEFORE_LOGIN`: at least one byte of its blocks is padding.
+const SEALED_PIECE: usize = MAX_FRAME_BEFORE_LOGIN - FRAME_OVERHEAD - 1;
+
+impl Channel for PlainChannel {
+    fn recv(&mut self, buffer: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
+        let mut piece = [0; 8192];
+        let count = self.0.recv(&mut piece, deadline)?;
+        buffer.extend_from_slice(&piece[..count]);
+        Ok(count)
+    }
+
+    fn send(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
+        self.0.send(octets, deadline)
+    }
+
+    fn end(&mut self) {
+        self.0.end();
+    }
+}
+
+impl Channel for SealedChannel {
+    /// An empty body means nothing: 0 would mean the end, so it waits for the next frame.
+    fn recv(&mut self, buffer: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
+        loop {
+            match self.receiver.receive(&self.socket, deadline) {
+                Ok(None) => return Ok(0),
+                Ok(Some(body)) if body.is_empty() => continue,
+                Ok(Some(body)) => {
+                    buffer.extend_from_slice(&body);
+                    return Ok(body.len());
+                }
+                Err(Error::Io(error)) => return Err(error),
+                Err(other) => {
+                    return Err(io::Error::new(ErrorKind::InvalidData, other.to_string()));
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
+        let frames: Vec<u8> =
+            octets.chunks(SEALED_PIECE).flat_map(|piece| self.sender.seal(piece)).collect();
+        self.socket.send(&frames, deadline)
+    }
+
+    fn end(&mut self) {
+        self.socket.end();
+    }
+}
