@@ -1,15 +1,20 @@
 //! minim: a LAN instant messenger to learn from. This is the map: the modules in reading order, each with what it needs.
+//! A module needs only what stands above it. The numbers are the stations of one message from keyboard to screen.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-pub mod des; //         the cipher of FIPS 46-3                needs nothing
-pub mod limits; //      every limit by its name                needs nothing
 pub mod clock; //       the wall clock and the calendar        needs nothing
+pub mod config; //      options and server.conf                needs limits
+pub mod des; //         the cipher of FIPS 46-3                needs nothing
+pub mod fields; //      what each field may be                 needs limits, message
 pub mod harmless; //    what a terminal must not obey          needs nothing
+pub mod http; //        HTTP/1.1; knows nothing of chat        needs limits, clock
+pub mod limits; //      every limit by its name                needs nothing
 pub mod md5_check; //   MD5, HMAC, passwords, random bytes     needs limits
 pub mod message; //     the dictionary of both sides           needs fields
-pub mod fields; //      what each field may be                 needs limits, message
-pub mod http; //        HTTP/1.1; knows nothing of chat        needs limits, clock
+pub mod server;
 pub mod socket; //      the socket calls by their names        needs nothing
-pub mod wire; //        hello and frames                       needs des, md5_check, http, socket
+pub mod store; //     4 all the SQL there is                   needs message, md5_check; knows no socket
+pub mod wire; //      2 hello and frames                       needs des, md5_check, http, socket //    3 server/chat.rs, 5 server/online.rs     needs all of the above
+//pub mod client; //    1, and 6 client/screen.rs                needs all above server

@@ -1,0 +1,381 @@
+//! The options: command line, `server.conf`, defaults (README, options).
+//!
+//! Rules: strict. A name that is not known and a value that its option does not take are errors that say where it
+//! stands and what would be right. The command line wins over the file. Every verb knows every option, so that one
+//! file serves server and client. Not here: what an option does.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use crate::limits::{MAX_CLIENTS, MAX_NAME, MAX_NUMBER};
+
+/// Name, kind of value, default and meaning of each option, in the order in which help prints them.
+const OPTIONS: [[&str; 4]; 20] = [
+    ["config", "FILE", "server.conf", "where further options stand, one `name = value` a line"],
+    [
+        "serverIp",
+        "ADDRESS",
+        "127.0.0.1",
+        "to listen on or connect to; 0.0.0.0 or :: opens it to the LAN",
+    ],
+    ["chatPort", "PORT", "8888", "TCP port of the chat; 0: any free one"],
+    ["httpPort", "PORT", "8080", "TCP port of HTTP; 0: any free one"],
+    ["tapPort", "PORT", "8887", "where `tap` listens"],
+    ["udpPort", "PORT|off", "8889", "discovery and broadcast"],
+    ["broadcast", "ADDRESSES", "255.255.255.255", "where to broadcast, with commas"],
+    ["name", "NAME", "this computer's", "what a server is called when it is looked for"],
+    ["dataDir", "FOLDER", "data", "files, pictures, the SQLite database"],
+    [
+        "database",
+        "URL",
+        "minim.db in dataDir",
+        "sqlite:PATH, or mysql://user:password@host:3306/minim",
+    ],
+    ["passphrase", "TEXT", "hfut", "both ends must agree"],
+    ["maxFileSize", "BYTES", "4294967296", "longest file"],
+    ["maxClients", "NUMBER", "4096", "chat connections at the same time"],
+    ["trace", "LEVEL", "off", "off, steps, frames or rounds: how much of the wire to show"],
+    ["patience", "NUMBER", "1", "multiplies every deadline of a connection"],
+    ["httpHost", "NAMES", "none", "further names of this server for HTTP, with commas"],
+    ["http", "WAY", "both", "server: both or sealed; client: plain, else sealed"],
+    ["lang", "LANGUAGE", "from the locale", "en or zh: the client's words"],
+    ["timeZone", "+HH:MM", "+08:00 in Chinese, else +00:00", "for showing times"],
+    ["help", "", "", "show this"],
+];
+
+/// All options, with their values.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the server listens, and the client connects to.
+    pub server_ip: IpAddr,
+    /// TCP port of the chat.
+    pub chat_port: u16,
+    /// TCP port of HTTP.
+    pub http_port: u16,
+    /// TCP port of the relay.
+    pub tap_port: u16,
+    /// UDP port; none: off.
+    pub udp_port: Option<u16>,
+    /// Where to broadcast.
+    pub broadcast: Vec<Ipv4Addr>,
+    /// The server's name on the LAN.
+    pub name: String,
+    /// Where all files stand.
+    pub data_dir: PathBuf,
+    /// Where the database is.
+    pub database: Database,
+    /// The shared secret, exact bytes; never empty.
+    pub passphrase: String,
+    /// Longest file, in bytes.
+    pub max_file_size: u64,
+    /// Chat connections at the same time.
+    pub max_clients: usize,
+    /// How much of the wire to show.
+    pub trace: Trace,
+    /// Multiplies every deadline of a connection; 0.001 to 1,000,000.
+    pub patience: f64,
+    /// Further names under which HTTP may be asked for.
+    pub http_host: Vec<String>,
+    /// Which of the two ways into HTTP.
+    pub http: Http,
+    /// The client's words.
+    pub lang: Lang,
+    /// Minutes east of Greenwich, for showing times; where none is said, the language decides.
+    pub time_zone: Option<i64>,
+}
+
+/// Which database, by its URL.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+    /// `mysql://…`, with its password.
+    Mysql(String),
+}
+
+/// How much of the wire to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+#[allow(missing_docs)]
+pub enum Trace {
+    Off,
+    Steps,
+    Frames,
+    Rounds,
+}
+
+/// Ways into HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Http {
+    /// Server: plain and sealed. Client: sealed.
+    Both,
+    /// Sealed alone.
+    Sealed,
+    /// Client: plain. Server: both.
+    Plain,
+}
+
+/// Languages of the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lang {
+    /// English.
+    En,
+    /// Chinese.
+    Zh,
+}
+
+/// What was wrong on the command line or in the file, and what would be right. Exit code 2.
+#[derive(Debug)]
+pub struct Error(String);
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the words of a command line ask for.
+#[derive(Debug)]
+pub enum Asked {
+    /// `--help`.
+    Help,
+    /// To go on, with these options.
+    Config(Box<Config>),
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Database::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Database::Mysql(url) => f.write_str(&masked(url)),
+        }
+    }
+}
+
+/// A word for an error: a URL's password, between `://` and `@`, becomes `***`; other words stay as they are.
+fn masked(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let Some(at) = authority.rfind('@') else { return url.to_owned() };
+    let user = authority[..at].split(':').next().unwrap_or_default();
+    let secret = if authority[..at].contains(':') { ":***" } else { "" };
+    format!("{scheme}://{user}{secret}{}", &rest[at..])
+}
+
+/// The options of a command line (the words behind the verb), and of the file that it names, or of `server.conf`
+/// in the current folder where there is one.
+pub fn read(words: &[String]) -> Result<Asked, Error> {
+    let mut given = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let Some(name) = word.strip_prefix("--") else {
+            let word = masked(word);
+            return Err(Error(format!("{word:?} is no option: options are written --name value")));
+        };
+        known(name).map_err(|error| Error(format!("--{name}: {error}")))?;
+        if name == "help" {
+            return Ok(Asked::Help);
+        }
+        let value =
+            words.next().ok_or_else(|| Error(format!("--{name} needs a value behind it")))?;
+        given.push((name.to_owned(), value.clone()));
+    }
+
+    let mut config = defaults();
+    let named =
+        given.iter().rev().find(|(name, _)| name == "config").map(|(_, value)| Path::new(value));
+    if let Some(file) =
+        named.or_else(|| Some(Path::new("server.conf")).filter(|path| path.exists()))
+    {
+        read_file(&mut config, file)?;
+    }
+    for (name, value) in &given {
+        set(&mut config, name, value).map_err(|error| {
+            let value = masked(value);
+            Error(format!("--{name} {value}: {error}"))
+        })?;
+    }
+    if matches!(&config.database, Database::Sqlite(path) if path.as_os_str().is_empty()) {
+        config.database = Database::Sqlite(config.data_dir.join("minim.db"));
+    }
+    Ok(Asked::Config(Box::new(config)))
+}
+
+fn defaults() -> Config {
+    Config {
+        server_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        chat_port: 8888,
+        http_port: 8080,
+        tap_port: 8887,
+        udp_port: Some(8889),
+        broadcast: vec![Ipv4Addr::BROADCAST],
+        name: name_from_environment(),
+        data_dir: PathBuf::from("data"),
+        database: Database::Sqlite(PathBuf::new()), // empty: minim.db in the data folder, once that is known
+        passphrase: "hfut".to_owned(),
+        max_file_size: 4_294_967_296,
+        max_clients: 4096,
+        trace: Trace::Off,
+        patience: 1.0,
+        http_host: Vec::new(),
+        http: Http::Both,
+        lang: lang_from_environment(),
+        time_zone: None,
+    }
+}
+
+fn name_from_environment() -> String {
+    let name = std::env::var("COMPUTERNAME").or_else(|_| std::env::var("HOSTNAME"));
+    name.ok().filter(|name| is_name(name)).unwrap_or_else(|| "minim".to_owned())
+}
+
+/// The first of the locale's variables that is set decides; only `zh…` is Chinese.
+fn lang_from_environment() -> Lang {
+    let variables =
+        ["LC_ALL", "LC_MESSAGES", "LANG"].map(|name| std::env::var(name).unwrap_or_default());
+    let locale = variables.into_iter().find(|value| !value.is_empty());
+    if locale.is_some_and(|locale| locale.starts_with("zh")) { Lang::Zh } else { Lang::En }
+}
+
+/// Lines `name = value`; `#` and what follows it is a comment; blanks around name and value do not count.
+fn read_file(config: &mut Config, file: &Path) -> Result<(), Error> {
+    let shown = file.display();
+    let bytes =
+        std::fs::read(file).map_err(|error| Error(format!("cannot read {shown}: {error}")))?;
+    for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+        let wrong = |error: String| Error(format!("{shown}, line {}: {error}", index + 1));
+        let line = std::str::from_utf8(line)
+            .map_err(|_| wrong("not UTF-8: save the file as UTF-8".into()))?;
+        let line = line.trim_start_matches('\u{feff}'); // some editors begin a file with it
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() {
+            continue;
+        }
+        let (name, value) =
+            line.split_once('=').ok_or_else(|| wrong("not name = value".to_owned()))?;
+        let (name, value) = (name.trim(), value.trim());
+        if name == "config" || name == "help" {
+            return Err(wrong(format!("{name} stands on the command line alone")));
+        }
+        known(name).map_err(|error| wrong(format!("{name}: {error}")))?;
+        set(config, name, value)
+            .map_err(|error| wrong(format!("{name} = {}: {error}", masked(value))))?;
+    }
+    Ok(())
+}
+
+fn known(name: &str) -> Result<(), String> {
+    let names = OPTIONS.map(|[name, ..]| name);
+    if names.contains(&name) {
+        return Ok(());
+    }
+    Err(format!("there is no such option; there are {}", names.join(", ")))
+}
+
+/// Gives one option its value, or says what it takes.
+fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
+    match name {
+        "serverIp" => {
+            config.server_ip = value.parse().map_err(|_| "not an IPv4 or IPv6 address")?
+        }
+        "chatPort" => config.chat_port = port(value)?,
+        "httpPort" => config.http_port = port(value)?,
+        "tapPort" => config.tap_port = port(value)?,
+        "udpPort" if value == "off" => config.udp_port = None,
+        "udpPort" => config.udp_port = Some(port(value).map_err(|error| error + ", nor off")?),
+        "broadcast" => config.broadcast = addresses(value)?,
+        "name" if is_name(value) => config.name = value.to_owned(),
+        "name" => return Err(format!("not 1 to {MAX_NAME} characters without control characters")),
+        "dataDir" if value.is_empty() => return Err("not a folder".to_owned()),
+        "dataDir" => config.data_dir = PathBuf::from(value),
+        "database" => config.database = database(value)?,
+        "passphrase" if value.is_empty() => return Err("an empty passphrase is none".to_owned()),
+        "passphrase" => config.passphrase = value.to_owned(),
+        "maxFileSize" => config.max_file_size = number(value, 0, MAX_NUMBER - 1)?,
+        "maxClients" => config.max_clients = number(value, 1, MAX_CLIENTS)? as usize,
+        "trace" => {
+            let levels = [Trace::Off, Trace::Steps, Trace::Frames, Trace::Rounds];
+            config.trace = one_of(value, &["off", "steps", "frames", "rounds"], levels)?;
+        }
+        "patience" => config.patience = patience(value)?,
+        "httpHost" => {
+            config.http_host = value.split(',').map(|host| host.trim().to_owned()).collect()
+        }
+        "http" => {
+            let ways = [Http::Both, Http::Sealed, Http::Plain];
+            config.http = one_of(value, &["both", "sealed", "plain"], ways)?;
+        }
+        "lang" => config.lang = one_of(value, &["en", "zh"], [Lang::En, Lang::Zh])?,
+        "timeZone" => config.time_zone = Some(time_zone(value)?),
+        _ => {} // "config": read already
+    }
+    Ok(())
+}
+
+fn is_name(value: &str) -> bool {
+    (1..=MAX_NAME).contains(&value.chars().count()) && !value.contains(char::is_control)
+}
+
+fn port(value: &str) -> Result<u16, String> {
+    number(value, 0, 65_535).map(|port| port as u16)
+}
+
+/// Digits alone: `parse` would take a sign too.
+fn number(value: &str, least: u64, most: u64) -> Result<u64, String> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let number = value.parse().ok().filter(|number| digits && (least..=most).contains(number));
+    number.ok_or_else(|| format!("not a number from {least} to {most}"))
+}
+
+fn addresses(value: &str) -> Result<Vec<Ipv4Addr>, String> {
+    let addresses: Result<Vec<_>, _> =
+        value.split(',').map(|address| address.trim().parse()).collect();
+    addresses.map_err(|_| "not IPv4 addresses with commas between them".to_owned())
+}
+
+fn database(value: &str) -> Result<Database, String> {
+    match value.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() => Ok(Database::Sqlite(PathBuf::from(path))),
+        None if value.starts_with("mysql://") => Ok(Database::Mysql(value.to_owned())),
+        _ => Err("not sqlite:PATH, nor mysql://user:password@host:3306/minim".to_owned()),
+    }
+}
+
+fn patience(value: &str) -> Result<f64, String> {
+    let decimal = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let factor =
+        value.parse().ok().filter(|factor| decimal && (0.001..=1_000_000.0).contains(factor));
+    factor.ok_or_else(|| "not a decimal from 0.001 to 1000000".to_owned())
+}
+
+fn one_of<T: Copy, const N: usize>(
+    value: &str,
+    words: &[&str; N],
+    values: [T; N],
+) -> Result<T, String> {
+    let place = words.iter().position(|&word| word == value);
+    place.map(|place| values[place]).ok_or_else(|| format!("not one of {}", words.join(", ")))
+}
+
+/// `+08:00` as 480 minutes; the world has -12:00 to +14:00.
+fn time_zone(value: &str) -> Result<i64, String> {
+    let minutes = || {
+        let (hours, minutes) = value.get(1..)?.split_once(':')?;
+        let two_digits = hours.len() == 2 && minutes.len() == 2;
+        let minutes = number(hours, 0, 14).ok()? * 60 + number(minutes, 0, 59).ok()?;
+        let sign = if value.starts_with('-') { -1 } else { 1 };
+        (two_digits && value.starts_with(['+', '-'])).then_some(sign * minutes as i64)
+    };
+    minutes().ok_or_else(|| "not like +08:00 or -05:30".to_owned())
+}
+
+/// The table of all options, for help.
+pub fn help() -> String {
+    let mut lines =
+        String::from("options (also in server.conf as name = value; # begins a comment):\n");
+    for [name, value, default, meaning] in OPTIONS {
+        lines += &format!("  {:24}{meaning}", format!("--{name} {value}"));
+        lines += &if default.is_empty() { "\n".to_owned() } else { format!(" ({default})\n") };
+    }
+    lines
+}

@@ -1,0 +1,209 @@
+//! The server: the five steps of a TCP server, and what all its threads share.
+//!
+//! Rules: one thread accepts, and each connection has threads of its own (two in chat: one reads, one writes). Out of
+//! descriptors or threads the server says so, waits, and goes on. It can be ended at any moment: whatever was
+//! acknowledged is on the disk. Not here: what is said on a connection (server/chat.rs, server/api.rs).
+//! Start with `run`.
+
+pub mod api;
+pub mod chat;
+pub mod online;
+pub mod operator;
+pub mod people;
+pub mod sessions;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::limits::{ACCEPT_PAUSE, STACK_SIZE};
+use crate::md5_check::{hex, password_digest, random_bytes};
+use crate::socket::{self, Socket};
+use crate::store::Store;
+
+use online::OnlineUsers;
+use sessions::{Brake, Sessions};
+
+/// What all threads of the server share.
+pub struct Server {
+    /// The options.
+    pub config: Config,
+    /// The port on which HTTP really listens.
+    pub http_port: u16,
+    /// The database.
+    pub store: Store,
+    /// Who is online.
+    pub online_users: OnlineUsers,
+    /// Who is logged in.
+    pub sessions: Sessions,
+    /// Against guessing passwords.
+    pub brake: Brake,
+    /// A digest that no password has: an unknown name costs the same work as a wrong password.
+    pub nobodys_digest: String,
+    /// Chat connections before the hello.
+    pub strangers: Seats,
+    /// Chat connections behind it.
+    pub clients: Seats,
+    /// HTTP connections.
+    pub http_connections: Seats,
+    /// Locked while we use the data folder.
+    _data_dir_lock: File,
+}
+
+/// The server from its start to `/quit` on its console. An error is a sentence for the operator.
+pub fn run(config: Config) -> Result<(), String> {
+    let (server, chat_listener, http_listener) = start(config)?;
+    spawn("console".to_owned(), {
+        let server = server.clone();
+        move || operator::serve(&server)
+    })
+    .map_err(|error| format!("no thread for the console: {error}"))?;
+    spawn("accept h".to_owned(), {
+        let server = server.clone();
+        move || accept_all(&http_listener, |socket, number| start_http(&server, socket, number))
+    })
+    .map_err(|error| format!("no thread for HTTP: {error}"))?;
+    accept_all(&chat_listener, |socket, number| start_chat(&server, socket, number));
+    Ok(())
+}
+
+/// Opens the data folder, the database and the ports, and says so on standard output.
+fn start(config: Config) -> Result<(Arc<Server>, TcpListener, TcpListener), String> {
+    let data_dir_lock = lock_data_dir(&config)?;
+    // Step 1, socket; step 2, bind; step 3, listen: `std` makes the three calls in one.
+    let chat_listener = listen(&config, config.chat_port, "--chatPort")?;
+    let http_listener = listen(&config, config.http_port, "--httpPort")?;
+    let store = Store::open(&config.database)?;
+
+    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
+    let (chat, http) = (address(&chat_listener)?, address(&http_listener)?);
+    let server = Server {
+        http_port: http.port(),
+        store,
+        online_users: OnlineUsers::default(),
+        sessions: Sessions::default(),
+        brake: Brake::default(),
+        nobodys_digest: password_digest(&hex(&random_bytes::<16>())),
+        strangers: Seats::default(),
+        clients: Seats::default(),
+        http_connections: Seats::default(),
+        _data_dir_lock: data_dir_lock,
+        config,
+    };
+    announce(&server, chat, http)
+        .map_err(|error| format!("cannot write to standard output: {error}"))?;
+    Ok((Arc::new(server), chat_listener, http_listener))
+}
+
+/// The first lines, by which scripts find the server, and how to go on from here.
+fn announce(server: &Server, chat: SocketAddr, http: SocketAddr) -> io::Result<()> {
+    let lines = format!(
+        "minim server {}\ndatabase  {}\nchat      listening on {chat}\nhttp      listening on {http}\n\
+         In another terminal: cargo run client{}\nType /help for what can be done here; /quit ends the server.\n",
+        env!("CARGO_PKG_VERSION"),
+        server.config.database,
+        client_options(chat, http),
+    );
+    let mut output = io::stdout().lock();
+    output.write_all(lines.as_bytes())?;
+    output.flush()
+}
+
+/// What a client on this PC must be told beside its defaults.
+fn client_options(chat: SocketAddr, http: SocketAddr) -> String {
+    let mut options = String::new();
+    if !chat.ip().is_unspecified() && chat.ip() != IpAddr::V4(Ipv4Addr::LOCALHOST) {
+        options += &format!(" --serverIp {}", chat.ip());
+    }
+    if chat.port() != 8888 {
+        options += &format!(" --chatPort {}", chat.port());
+    }
+    if http.port() != 8080 {
+        options += &format!(" --httpPort {}", http.port());
+    }
+    options
+}
+
+/// Makes the data folder where it is absent, and locks it: two servers in one folder would be two truths.
+fn lock_data_dir(config: &Config) -> Result<File, String> {
+    let folder = &config.data_dir;
+    let shown = folder.display();
+    let cannot =
+        |error: io::Error| format!("cannot write to the folder {shown} (--dataDir): {error}");
+    fs::create_dir_all(folder).map_err(cannot)?;
+    let lock = File::create(folder.join("minim.lock")).map_err(cannot)?;
+    lock.try_lock().map_err(|_| {
+        format!("the folder {shown} is in use by another minim server: give another with --dataDir")
+    })?;
+    Ok(lock)
+}
+
+fn listen(config: &Config, port: u16, option: &str) -> Result<TcpListener, String> {
+    let address = SocketAddr::new(config.server_ip, port);
+    socket::listen(address).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("port {port} is taken by another program: give another with {option}, or 0 for any free one")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("port {port} may not be opened by this user: give another above 1023 with {option}")
+        }
+        _ => format!("cannot listen on {address} (--serverIp, {option}): {error}"),
+    })
+}
+
+/// Step 4, accept, again and again; step 5, communicate, is the business of `start_one`, which must not wait.
+fn accept_all(listener: &TcpListener, start_one: impl Fn(Socket, u64) -> io::Result<()>) {
+    let mut said_at: Option<Instant> = None;
+    for number in 1.. {
+        let accepted = socket::accept(listener);
+        let started = accepted.and_then(|socket| start_one(socket, number));
+        if let Err(error) = started {
+            if said_at.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
+                eprintln!("cannot take a connection ({error}), trying again");
+                said_at = Some(Instant::now());
+            }
+            thread::sleep(ACCEPT_PAUSE); // out of descriptors or threads: old clients must leave first
+        }
+    }
+}
+
+fn start_chat(server: &Arc<Server>, socket: Socket, number: u64) -> io::Result<()> {
+    let server = server.clone();
+    spawn(format!("client {number}"), move || chat::serve(server, socket, number))
+}
+
+fn start_http(server: &Arc<Server>, socket: Socket, number: u64) -> io::Result<()> {
+    let server = server.clone();
+    spawn(format!("http {number}"), move || api::serve(&server, socket))
+}
+
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name(name).stack_size(STACK_SIZE).spawn(body).map(drop)
+}
+
+/// Counts connections of one kind.
+#[derive(Default)]
+pub struct Seats(Arc<AtomicUsize>);
+
+/// One connection, counted until this is dropped.
+pub struct Seat(Arc<AtomicUsize>);
+
+impl Seats {
+    /// A seat, where fewer than `most` are taken.
+    pub fn take(&self, most: usize) -> Option<Seat> {
+        let seat = Seat(self.0.clone());
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        (before < most).then_some(seat) // a seat that is refused is dropped here, and so given back
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

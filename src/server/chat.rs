@@ -1,0 +1,345 @@
+//! One chat client from hello to goodbye: the thread that reads its requests, and the thread that writes to it.
+//!
+//! Rules: requests are done and answered in the order in which they come. A message is stored, then delivered, then
+//! acknowledged. Whatever a client does wrong costs its own connection at the most. Who says a last word ends its own
+//! side and reads on for a moment. Not here: what a request's fields may be (message.rs), who is friends with whom
+//! (people.rs). Start with `serve`; the way of one message is `chat_send_msg`.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use crate::http::Response;
+use crate::limits::{
+    BACKLOG_PAGE, IDLE_DEADLINE, LINGER_DEADLINE, LOGIN_DEADLINE, PING_AFTER, STACK_SIZE,
+};
+use crate::limits::{MAX_STRANGERS, patiently};
+use crate::message::{self, ChatSendMsg, Code, FromClient, FromServer, Refusal, User, encode};
+use crate::server::online::{self, Item, Outbox};
+use crate::server::sessions::Session;
+use crate::server::{Seat, Server, people};
+use crate::socket::Socket;
+use crate::wire::{self, Receiver, Sender, hello_as_server};
+
+/// One client, as its reading thread knows it.
+struct Client {
+    server: Arc<Server>,
+    socket: Arc<Socket>,
+    receiver: Receiver,
+    outbox: Arc<Outbox>,
+    /// When a connection without LOGIN ends.
+    login_deadline: Instant,
+    /// Whose connection this is, after LOGIN.
+    user: Option<(User, Session)>,
+}
+
+/// The whole life of connection number `number`, on its reading thread.
+pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
+    let Some(stranger) = server.strangers.take(MAX_STRANGERS) else { return };
+    let socket = Arc::new(socket);
+    let login_deadline = Instant::now() + patiently(LOGIN_DEADLINE, server.config.patience);
+    let hello = hello_as_server(&socket, server.config.passphrase.as_bytes(), login_deadline);
+    let (sender, receiver) = match hello {
+        Ok(pair) => pair,
+        Err(wire::Error::NotMinim(came)) if looks_like_http(&came) => {
+            return refuse_http(&socket, server.config.patience);
+        }
+        Err(_) => return, // the peer is told nothing
+    };
+    drop(stranger);
+
+    let outbox = Arc::new(Outbox::new(socket.clone()));
+    let seat = server.clients.take(server.config.max_clients);
+    if seat.is_none() {
+        let full = Refusal::new(Code::TooMany, "the server is full, try again later");
+        outbox.close(Some(&FromServer::Error { client_no: None, refusal: full }));
+    }
+    let writer =
+        Writer { server: server.clone(), socket: socket.clone(), sender, outbox: outbox.clone() };
+    let thread = thread::Builder::new().name(format!("write {number}")).stack_size(STACK_SIZE);
+    if let Err(error) = thread.spawn(move || writer.write_all(seat)) {
+        eprintln!("no thread for a client: {error}");
+        return;
+    }
+    let mut client = Client { server, socket, receiver, outbox, login_deadline, user: None };
+    client.read_all();
+}
+
+/// Whether the first bytes are, or could become, a method and a space.
+fn looks_like_http(came: &[u8]) -> bool {
+    let method = came.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    let is_method = method > 0 && came.get(method).is_none_or(|&byte| byte == b' ');
+    is_method && !wire::MAGIC.starts_with(came)
+}
+
+/// Somebody speaks HTTP to the chat port: one answer in their language.
+fn refuse_http(socket: &Socket, patience: f64) {
+    let text = "this is minim's chat port; HTTP has another, see --httpPort";
+    let answer = Response::error(400, "badRequest", text, None).to_octets(false, true);
+    let deadline = Instant::now() + patiently(LINGER_DEADLINE, patience);
+    if socket.send(&answer, deadline).is_ok() {
+        socket.end();
+        socket.linger(deadline);
+    }
+}
+
+impl Client {
+    /// Reads requests and answers them until the client closes, breaks the protocol, or is silent for too long.
+    fn read_all(&mut self) {
+        while let Some(body) = self.next_body() {
+            if self.outbox.is_closing() {
+                continue; // nothing is done after the last word; the writing thread ends this soon
+            }
+            let (client_no, request) = message::parse(&body);
+            let goes_on = match request.and_then(|request| self.handle(request)) {
+                Ok(Some(answer)) => self.answer(answer),
+                Ok(None) => true,
+                Err(refusal) => self.answer(FromServer::Error { client_no, refusal }),
+            };
+            if !goes_on {
+                break;
+            }
+        }
+    }
+
+    /// The next body; none when the connection is over. Silence is met with a PING first.
+    fn next_body(&mut self) -> Option<Vec<u8>> {
+        let patience = self.server.config.patience;
+        let mut pinged_at = None; // the last byte before the silence in which we sent PING
+        loop {
+            let last_byte = self.receiver.last_byte();
+            let ping_is_due = self.user.is_some() && pinged_at != Some(last_byte);
+            let deadline = match self.user {
+                None => self.login_deadline,
+                Some(_) if ping_is_due => last_byte + patiently(PING_AFTER, patience),
+                Some(_) => last_byte + patiently(IDLE_DEADLINE, patience),
+            };
+            match self.receiver.receive(&self.socket, deadline) {
+                Ok(body) => return body,
+                Err(error) if error.is_timeout() && ping_is_due => {
+                    pinged_at = Some(last_byte);
+                    self.answer(FromServer::Ping);
+                }
+                Err(_) => {
+                    self.socket.cut(); // whatever it was, the peer is told nothing
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Queues an answer. False: the connection is over.
+    fn answer(&self, message: FromServer) -> bool {
+        let deadline = Instant::now() + patiently(IDLE_DEADLINE, self.server.config.patience);
+        self.outbox.answer(&message, deadline)
+    }
+
+    /// Does one request: its answer, if it has one.
+    fn handle(&mut self, request: FromClient) -> Result<Option<FromServer>, Refusal> {
+        match request {
+            FromClient::Register { client_no, user } => {
+                let uid = people::register(&self.server, &user)?;
+                Ok(Some(FromServer::Ack { client_no, id: Some(uid), send_time: None }))
+            }
+
+            FromClient::Login { client_no, login_name, pwd } => {
+                self.login(client_no, &login_name, &pwd)
+            }
+
+            FromClient::Logout { client_no } => self.logout(client_no),
+
+            FromClient::ChatSendMsg(request) => self.chat_send_msg(&request),
+
+            FromClient::ChatReceived { ids } => {
+                let uid = self.logged_in()?;
+                self.server.store.mark_received(uid, &ids)?;
+                Ok(None)
+            }
+
+            FromClient::Ping => Ok(Some(FromServer::Pong)),
+
+            FromClient::Pong => Ok(None),
+
+            FromClient::Resume { .. }
+            | FromClient::FileUpload(_)
+            | FromClient::FileDownload { .. }
+            | FromClient::FileChunk { .. }
+            | FromClient::FileEnd { .. } => Err(Refusal::bad("type: this version sends no files")),
+        }
+    }
+
+    /// The uid of the user whose connection this is; `notLoggedIn`. Every request is a use of the session.
+    fn logged_in(&self) -> Result<u64, Refusal> {
+        let session =
+            self.user.as_ref().and_then(|(_, session)| self.server.sessions.find(&session.id));
+        session
+            .map(|session| session.uid)
+            .ok_or_else(|| Refusal::new(Code::NotLoggedIn, "LOGIN comes first"))
+    }
+
+    /// LOGIN: from here on the user is online. The answer and what waited go into the queue in one step with that, so
+    /// that nothing which arrives now gets before them or is lost between.
+    fn login(
+        &mut self,
+        client_no: u64,
+        login_name: &str,
+        pwd: &str,
+    ) -> Result<Option<FromServer>, Refusal> {
+        if self.user.is_some() {
+            return Err(Refusal::bad("type: this connection is logged in already"));
+        }
+        let user = people::check_password(&self.server, login_name, pwd, self.socket.peer().ip())?;
+        let last_id = self.server.store.last_unhandled(user.uid)?;
+        let session = people::begin_session(&self.server, user.uid, true);
+        let (session_id, http_port) = (session.id.clone(), self.server.http_port);
+        let login_ok =
+            FromServer::LoginOk { client_no, user: user.clone(), session_id, http_port, last_id };
+
+        self.receiver.trust();
+        let entered = self.server.online_users.enter(&session, &self.outbox, &login_ok);
+        if !entered || self.server.sessions.find(&session.id).is_none() {
+            self.outbox
+                .close(Some(&online::kicked("loggedInElsewhere", "logged in at another place")));
+        }
+        people::tell_state(&self.server, &user);
+        self.user = Some((user, session));
+        Ok(None)
+    }
+
+    /// LOGOUT: the session ends; the ACK is the last word.
+    fn logout(&mut self, client_no: u64) -> Result<Option<FromServer>, Refusal> {
+        self.logged_in()?;
+        self.outbox.close(Some(&FromServer::Ack { client_no, id: None, send_time: None }));
+        if let Some((_, session)) = &self.user {
+            self.server.sessions.end(&session.id);
+        }
+        self.go_offline();
+        Ok(None)
+    }
+
+    /// The user is offline, unless another connection of theirs has taken the place.
+    fn go_offline(&self) {
+        if let Some((user, _)) = &self.user
+            && self.server.online_users.leave(user.uid, &self.outbox)
+        {
+            people::tell_state(&self.server, user);
+        }
+    }
+
+    /// CHAT_SEND_MSG: store, deliver, acknowledge. In this order: what is acknowledged is on the disk.
+    fn chat_send_msg(&self, request: &ChatSendMsg) -> Result<Option<FromServer>, Refusal> {
+        let from = self.logged_in()?;
+        let stored = self.server.store.add_message(from, request)?; // notFriends, noSuchUser, databaseDown …
+        for (to, message) in &stored.deliveries {
+            self.server.online_users.deliver(*to, message);
+        }
+        let (client_no, id, send_time) =
+            (request.client_no, Some(stored.id), Some(stored.send_time));
+        Ok(Some(FromServer::Ack { client_no, id, send_time }))
+    }
+}
+
+/// However the reading thread ends, also by a panic: the user is offline, and the writing thread hears of it.
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.outbox.close(None);
+        self.outbox.reader_ended();
+        self.go_offline();
+    }
+}
+
+/// The thread that writes to one client: the only one that sends on its socket after the hello.
+struct Writer {
+    server: Arc<Server>,
+    socket: Arc<Socket>,
+    sender: Sender,
+    outbox: Arc<Outbox>,
+}
+
+impl Writer {
+    /// Sends what is queued until the last word, then ends our side and leaves the client a moment to read it.
+    fn write_all(mut self, seat: Option<Seat>) {
+        if self.write_queue().is_ok() {
+            self.socket.end();
+            self.outbox.wait_for_reader(patiently(LINGER_DEADLINE, self.server.config.patience));
+        }
+        self.outbox.close(None);
+        self.socket.cut();
+        drop(seat); // only now there is room for another client
+    }
+
+    fn write_queue(&mut self) -> Result<(), Stop> {
+        loop {
+            let items = self.outbox.take_all();
+            if items.is_empty() {
+                return Ok(());
+            }
+            let mut frames = Vec::new();
+            for item in items {
+                match item {
+                    Item::Body(body) => frames.extend(self.sender.seal(&body)),
+                    Item::Backlog(uid) => {
+                        self.send(&std::mem::take(&mut frames))?;
+                        self.send_backlog(uid)?;
+                    }
+                }
+            }
+            self.send(&frames)?;
+        }
+    }
+
+    /// Many frames in one call: a segment on the wire can hold several.
+    fn send(&self, frames: &[u8]) -> Result<(), Stop> {
+        let deadline = Instant::now() + patiently(IDLE_DEADLINE, self.server.config.patience);
+        self.socket.send(frames, deadline).map_err(|_| Stop)
+    }
+
+    /// All that waited for a user, by pages from the database to the socket, so that any number can wait: messages,
+    /// then requests, each in order of id, and last the states of the friends.
+    fn send_backlog(&mut self, uid: u64) -> Result<(), Stop> {
+        for requests in [false, true] {
+            let mut after_id = 0;
+            loop {
+                let page = self.server.store.unhandled(uid, requests, after_id, BACKLOG_PAGE)?;
+                let Some(last_id) = page.last().and_then(message_id) else { break };
+                after_id = last_id;
+                self.send_messages(&page)?;
+            }
+        }
+        let friends = self.server.store.friends(uid)?.into_iter();
+        let states: Vec<FromServer> = friends
+            .map(|User { uid, username, .. }| {
+                let online = self.server.online_users.is_online(uid);
+                FromServer::FriendState { uid, username, online }
+            })
+            .collect();
+        self.send_messages(&states)
+    }
+
+    fn send_messages(&mut self, messages: &[FromServer]) -> Result<(), Stop> {
+        let mut frames = Vec::new();
+        for message in messages {
+            frames.extend(self.sender.seal(&encode(message)));
+        }
+        self.send(&frames)
+    }
+}
+
+/// The writing thread cannot go on: the socket failed, or the database is away while the backlog is read.
+struct Stop;
+
+impl From<Refusal> for Stop {
+    fn from(_: Refusal) -> Stop {
+        Stop
+    }
+}
+
+fn message_id(message: &FromServer) -> Option<u64> {
+    match message {
+        FromServer::ChatSendMsg { envelope, .. } | FromServer::ChatSendFile { envelope, .. } => {
+            Some(envelope.id)
+        }
+        FromServer::Request { id, .. } => Some(*id),
+        _ => None,
+    }
+}

@@ -1,0 +1,237 @@
+//! The brief's `online_users`: who is online, and a queue for each towards their socket.
+//!
+//! Rules: delivering never waits for another's socket: a body goes into a queue that is bounded in frames and bytes,
+//! and each client's own thread writes. A client whose queue is full is cut off; what it missed waits in the database.
+//! An entry is removed only by the connection that made it, or when its session ends. What a friend is told of somebody's state is read in the
+//! same moment in which it is queued, so the last word is always the true one.
+//! Not here: what is pushed to whom (people.rs), the thread that writes (chat.rs).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::limits::{OUTBOX_BYTES, OUTBOX_FRAMES};
+use crate::message::{FromServer, encode};
+use crate::server::sessions::Session;
+use crate::socket::Socket;
+
+/// What waits for a client's writing thread.
+pub enum Item {
+    /// One body, shared by all who get it.
+    Body(Arc<Vec<u8>>),
+    /// Here stands, for the user just logged in, all that waits in the database.
+    Backlog(u64),
+}
+
+/// The queue between whoever has something for a client and the thread that writes to it.
+pub struct Outbox {
+    /// Held to put in or take out, never while sending.
+    queue: Mutex<Queue>,
+    changed: Condvar,
+    socket: Arc<Socket>,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<Item>,
+    bytes: usize,
+    /// Nothing more is taken in; what is in is still sent.
+    closing: bool,
+    /// The reading thread has ended.
+    reader_ended: bool,
+}
+
+impl Outbox {
+    /// An empty queue towards `socket`.
+    pub fn new(socket: Arc<Socket>) -> Outbox {
+        Outbox { queue: Mutex::default(), changed: Condvar::new(), socket }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a body in, or cuts the client off: it does not read. Never waits.
+    fn push(&self, body: Arc<Vec<u8>>) {
+        let mut queue = self.queue();
+        if queue.is_full() {
+            queue.closing = true;
+            queue.items.clear();
+            self.socket.cut();
+        }
+        self.put(&mut queue, Item::Body(body));
+    }
+
+    /// Puts in an answer to the client's own request; waits for room, so that who asks fast is answered all the same.
+    /// False: the connection is closing, or there was no room until `deadline`.
+    pub fn answer(&self, message: &FromServer, deadline: Instant) -> bool {
+        let mut queue = self.queue();
+        while queue.is_full() && !queue.closing {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            queue =
+                self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        self.put(&mut queue, Item::Body(Arc::new(encode(message))))
+    }
+
+    fn put(&self, queue: &mut Queue, item: Item) -> bool {
+        if queue.closing {
+            return false;
+        }
+        if let Item::Body(body) = &item {
+            queue.bytes += body.len();
+        }
+        queue.items.push_back(item);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Puts in a last word, if there is one. Then the writing thread ends our side.
+    pub fn close(&self, last_word: Option<&FromServer>) {
+        let mut queue = self.queue();
+        if let Some(message) = last_word {
+            self.put(&mut queue, Item::Body(Arc::new(encode(message))));
+        }
+        queue.closing = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether the last word was said: no request that comes now is done.
+    pub fn is_closing(&self) -> bool {
+        self.queue().closing
+    }
+
+    /// Waits for something to write, and takes all of it. Empty: the last word was taken before.
+    pub fn take_all(&self) -> Vec<Item> {
+        let mut queue = self.queue();
+        while queue.items.is_empty() && !queue.closing {
+            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.bytes = 0;
+        self.changed.notify_all();
+        queue.items.drain(..).collect()
+    }
+
+    /// The reading thread says that it has ended.
+    pub fn reader_ended(&self) {
+        self.queue().reader_ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the reading thread has ended, at most for `time`.
+    pub fn wait_for_reader(&self, time: Duration) {
+        let queue = self.queue();
+        drop(self.changed.wait_timeout_while(queue, time, |queue| !queue.reader_ended));
+    }
+}
+
+impl Queue {
+    fn is_full(&self) -> bool {
+        self.items.len() >= OUTBOX_FRAMES || self.bytes >= OUTBOX_BYTES
+    }
+}
+
+/// The brief's `online_users`.
+#[derive(Default)]
+pub struct OnlineUsers {
+    /// uid to session and queue. Held to look up and to queue, never during a socket or database
+    /// call. With it only the lock of a queue is taken, never the other way round.
+    by_uid: Mutex<HashMap<u64, Online>>,
+}
+
+struct Online {
+    session: Session,
+    outbox: Arc<Outbox>,
+}
+
+impl OnlineUsers {
+    fn by_uid(&self) -> MutexGuard<'_, HashMap<u64, Online>> {
+        self.by_uid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The user of `session` is online from now on, by `outbox`, into which the answer to LOGIN goes first and what
+    /// waited second; all that is pushed from this moment on stands behind. The connection of an earlier session is
+    /// closed with a last word. False: a later session is online already, so this one is over.
+    pub fn enter(&self, session: &Session, outbox: &Arc<Outbox>, login_ok: &FromServer) -> bool {
+        let mut by_uid = self.by_uid();
+        if by_uid.get(&session.uid).is_some_and(|other| other.session.number > session.number) {
+            return false;
+        }
+        let mut queue = outbox.queue();
+        outbox.put(&mut queue, Item::Body(Arc::new(encode(login_ok))));
+        outbox.put(&mut queue, Item::Backlog(session.uid));
+        drop(queue);
+        let online = Online { session: session.clone(), outbox: outbox.clone() };
+        if let Some(earlier) = by_uid.insert(session.uid, online) {
+            earlier.outbox.close(Some(&kicked("loggedInElsewhere", "logged in at another place")));
+        }
+        true
+    }
+
+    /// The connection of `outbox` has ended. True: its user went offline by that, and was not replaced before.
+    pub fn leave(&self, uid: u64, outbox: &Arc<Outbox>) -> bool {
+        let mut by_uid = self.by_uid();
+        let is_ours = by_uid.get(&uid).is_some_and(|online| Arc::ptr_eq(&online.outbox, outbox));
+        is_ours && by_uid.remove(&uid).is_some()
+    }
+
+    /// Closes the connection of a session that has ended, with the reason as its last word. True: there was one, and its
+    /// user is offline by that.
+    pub fn kick(&self, session: &Session, code: &str, text: &str) -> bool {
+        let mut by_uid = self.by_uid();
+        let is_theirs =
+            by_uid.get(&session.uid).is_some_and(|online| online.session.id == session.id);
+        let kicked_out = if is_theirs { by_uid.remove(&session.uid) } else { None };
+        kicked_out.inspect(|online| online.outbox.close(Some(&kicked(code, text)))).is_some()
+    }
+
+    /// Puts a message into the queue of a user who is online. Every push goes through here.
+    pub fn deliver(&self, uid: u64, message: &FromServer) {
+        self.deliver_all(&[uid], message);
+    }
+
+    /// Puts one message into the queues of several users; its body is shared.
+    pub fn deliver_all(&self, uids: &[u64], message: &FromServer) {
+        let body = Arc::new(encode(message));
+        let by_uid = self.by_uid();
+        for online in uids.iter().filter_map(|uid| by_uid.get(uid)) {
+            online.outbox.push(body.clone());
+        }
+    }
+
+    /// Tells each of `friends` the state in which `uid` is at this moment.
+    pub fn deliver_state(&self, uid: u64, username: &str, friends: &[u64]) {
+        let by_uid = self.by_uid();
+        let online = by_uid.contains_key(&uid);
+        let state = FromServer::FriendState { uid, username: username.to_owned(), online };
+        let body = Arc::new(encode(&state));
+        for friend in friends.iter().filter_map(|friend| by_uid.get(friend)) {
+            friend.outbox.push(body.clone());
+        }
+    }
+
+    /// Whether a user is online.
+    pub fn is_online(&self, uid: u64) -> bool {
+        self.by_uid().contains_key(&uid)
+    }
+
+    /// The id of the session by which a user is online.
+    pub fn session_of(&self, uid: u64) -> Option<String> {
+        self.by_uid().get(&uid).map(|online| online.session.id.clone())
+    }
+
+    /// The uids of all who are online, smallest first.
+    pub fn uids(&self) -> Vec<u64> {
+        let mut uids: Vec<u64> = self.by_uid().keys().copied().collect();
+        uids.sort_unstable();
+        uids
+    }
+}
+
+/// The last word to a connection whose session has ended.
+pub fn kicked(code: &str, text: &str) -> FromServer {
+    FromServer::Kicked { code: code.to_owned(), text: text.to_owned() }
+}

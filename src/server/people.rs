@@ -1,0 +1,125 @@
+//! Users and friendships: the rules, whether they are asked over chat or HTTP, and who hears of a change.
+//!
+//! Rules: first the database, then the queues of those who are online; a change that concerns someone online reaches
+//! them at once. Unknown name or wrong password: the same answer, after the same work.
+//! Not here: groups, the SQL (store.rs).
+
+use std::net::IpAddr;
+
+use crate::md5_check::{password_digest, password_matches};
+use crate::message::{Code, Friend, FromServer, NewUser, Refusal, User};
+use crate::server::Server;
+use crate::server::sessions::Session;
+
+/// REGISTER: the uid of the new user. `loginNameTaken`.
+pub fn register(server: &Server, user: &NewUser) -> Result<u64, Refusal> {
+    server.store.add_user(user, &password_digest(&user.pwd))
+}
+
+/// The user of a login name, if the password is theirs: else `badLogin`, whatever was wrong; `tooManyTries`.
+pub fn check_password(
+    server: &Server,
+    login_name: &str,
+    pwd: &str,
+    address: IpAddr,
+) -> Result<User, Refusal> {
+    let login_key = login_name.to_lowercase();
+    server.brake.begin_try(&login_key, address)?;
+    let found = server.store.user_and_digest(login_name).inspect_err(|_| {
+        server.brake.undecided(&login_key, address);
+    })?;
+    let digest = found.as_ref().map_or(&server.nobodys_digest, |(_, digest)| digest);
+    let is_right = password_matches(pwd, digest);
+    match found {
+        Some((user, _)) if is_right => {
+            server.brake.right(&login_key, address);
+            Ok(user)
+        }
+        _ => {
+            server.brake.wrong(&login_key, address);
+            Err(Refusal::new(Code::BadLogin, "wrong loginName or pwd"))
+        }
+    }
+}
+
+/// A session for a user whose password was right. Others of theirs may end by it.
+pub fn begin_session(server: &Server, uid: u64, is_chat: bool) -> Session {
+    let connected = server.online_users.session_of(uid);
+    let (session, ended) = server.sessions.begin(uid, is_chat, connected.as_deref());
+    for other in ended.iter().filter(|other| !(is_chat && other.is_chat)) {
+        kick(server, other, "unused", "too many sessions: this one was unused longest");
+    }
+    session // an earlier chat session's connection ends when this one's enters `online_users`
+}
+
+/// Ends a session and the connection that lives by it.
+pub fn end_session(server: &Server, session: &Session, code: &str, text: &str) {
+    if server.sessions.end(&session.id).is_some() {
+        kick(server, session, code, text);
+    }
+}
+
+fn kick(server: &Server, session: &Session, code: &str, text: &str) {
+    if server.online_users.kick(session, code, text)
+        && let Ok(user) = server.store.user(session.uid)
+    {
+        tell_state(server, &user);
+    }
+}
+
+/// Tells the friends of a user whether they are online. When the database is away nobody is told.
+pub fn tell_state(server: &Server, user: &User) {
+    let Ok(friends) = server.store.friends(user.uid) else { return };
+    let uids: Vec<u64> = friends.iter().map(|friend| friend.uid).collect();
+    server.online_users.deliver_state(user.uid, &user.username, &uids);
+}
+
+/// The friends of a user, with who is online and how many of their messages wait.
+pub fn friends(server: &Server, uid: u64) -> Result<Vec<Friend>, Refusal> {
+    let unread = server.store.unread(uid)?;
+    let friend = |user: User| {
+        let waiting = unread.iter().find(|(from, _)| *from == user.uid);
+        let online = server.online_users.is_online(user.uid);
+        Friend { online, unread: waiting.map_or(0, |(_, number)| *number), user }
+    };
+    Ok(server.store.friends(uid)?.into_iter().map(friend).collect())
+}
+
+/// Asks somebody to be friends: the id of the request, which they hear of at once.
+pub fn ask_friend(server: &Server, uid: u64, friend_id: u64) -> Result<u64, Refusal> {
+    let (id, request) = server.store.ask_friend(uid, friend_id)?;
+    if let Some(request) = request {
+        server.online_users.deliver(friend_id, &request);
+    }
+    Ok(id)
+}
+
+/// messageHandle: accepts or refuses a request to `uid`. The asker hears nothing of a refusal.
+pub fn answer_request(server: &Server, uid: u64, id: u64, accept: bool) -> Result<(), Refusal> {
+    if let Some(asker) = server.store.answer_request(uid, id, accept)? {
+        tell_friendship(server, uid, asker, "added");
+    }
+    Ok(())
+}
+
+/// Ends a friendship.
+pub fn delete_friend(server: &Server, uid: u64, friend_id: u64) -> Result<(), Refusal> {
+    server.store.delete_friend(uid, friend_id)?;
+    tell_friendship(server, uid, friend_id, "removed");
+    Ok(())
+}
+
+/// FRIENDS_CHANGED to both, and behind `added` the state of the other. What is stored stays stored when the database
+/// goes away just now: then both learn it at their next login.
+fn tell_friendship(server: &Server, uid: u64, other: u64, what: &str) {
+    for (to, about) in [(uid, other), (other, uid)] {
+        let Ok(User { login_name, username, .. }) = server.store.user(about) else { return };
+        let what = what.to_owned();
+        let changed =
+            FromServer::FriendsChanged { what, uid: about, login_name, username: username.clone() };
+        server.online_users.deliver(to, &changed);
+        if matches!(changed, FromServer::FriendsChanged { ref what, .. } if what == "added") {
+            server.online_users.deliver_state(about, &username, &[to]);
+        }
+    }
+}

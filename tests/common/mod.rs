@@ -1,0 +1,329 @@
+//! The harness of all tests: real programs, on free ports, in folders of their own, and one deadline for every wait.
+//!
+//! Nothing here sleeps: whoever waits, waits for an event. What a test starts ends with it, however the test ends.
+
+#![allow(dead_code)] // each test program uses a part of it
+
+pub mod peer;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use peer::Peer;
+
+/// The longest that anything here waits for an event that should come at once.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The passphrase of servers that are not given another.
+pub const PASSPHRASE: &str = "hfut";
+
+/// A fresh folder, removed with all that is in it at the end.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("minim-test-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).expect("a temporary folder");
+        Folder(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A program under test, with its output line by line and an end that cannot be forgotten.
+pub struct Program {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    errors: Option<thread::JoinHandle<String>>,
+    /// All lines of standard output that were waited for or passed over.
+    pub transcript: Vec<String>,
+}
+
+impl Program {
+    /// Starts `minim` with these words, in `folder`, so that no server.conf of somebody else is read.
+    pub fn start<S: AsRef<OsStr>>(
+        folder: &Path,
+        words: &[S],
+        variables: &[(&str, &str)],
+    ) -> Program {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_minim"));
+        command.current_dir(folder).args(words).envs(variables.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("minim starts");
+        let input = child.stdin.take();
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let mut stderr = child.stderr.take().expect("piped");
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            let lines = output.split(b'\n').map_while(Result::ok);
+            for line in
+                lines.map(|line| String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned())
+            {
+                let _ = sender.send(line);
+            }
+        });
+        let errors = thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let _ = stderr.read_to_end(&mut bytes);
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        Program { child, input, lines, errors: Some(errors), transcript: Vec::new() }
+    }
+
+    /// Types a line.
+    pub fn line(&mut self, line: &str) {
+        self.bytes(format!("{line}\n").as_bytes());
+    }
+
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        let input = self.input.as_mut().expect("standard input is open");
+        input.write_all(bytes).and_then(|()| input.flush()).expect("the program reads");
+    }
+
+    /// Closes standard input.
+    pub fn end_of_input(&mut self) {
+        self.input = None;
+    }
+
+    /// The next line of standard output; none when it was closed.
+    pub fn next_line(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(DEADLINE) {
+            Ok(line) => {
+                self.transcript.push(line.clone());
+                Some(line)
+            }
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(_) => {
+                panic!("nothing came within {DEADLINE:?}; so far:\n{}", self.transcript.join("\n"))
+            }
+        }
+    }
+
+    /// Waits for a line that contains `part`, and returns it.
+    pub fn expect(&mut self, part: &str) -> String {
+        while let Some(line) = self.next_line() {
+            if line.contains(part) {
+                return line;
+            }
+        }
+        panic!("ended without {part:?}; so far:\n{}", self.transcript.join("\n"));
+    }
+
+    /// Waits for the end: exit code, the lines not yet waited for, and standard error.
+    pub fn finish(mut self) -> (i32, Vec<String>, String) {
+        self.input = None;
+        let mut rest = Vec::new();
+        while let Some(line) = self.next_line() {
+            rest.push(line);
+        }
+        let status = self.child.wait().expect("a child of ours"); // its output is closed: it has ended
+        let errors = self.errors.take().expect("finished once").join().expect("reads to the end");
+        (status.code().unwrap_or(-1), rest, errors)
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// What `minim WORDS` does with no input: exit code, standard output, standard error.
+pub fn run(folder: &Path, words: &[&str]) -> (i32, String, String) {
+    let (code, lines, errors) = Program::start(folder, words, &[]).finish();
+    (code, lines.join("\n"), errors)
+}
+
+/// A server in a folder of its own.
+pub struct Server {
+    pub program: Program,
+    pub chat: SocketAddr,
+    pub http: SocketAddr,
+    options: Vec<String>,
+    folder: Folder,
+}
+
+impl Server {
+    pub fn start() -> Server {
+        Server::with(&[])
+    }
+
+    /// With further options, such as `["--patience", "0.02"]`.
+    pub fn with(options: &[&str]) -> Server {
+        Server::start_in(Folder::new(), options)
+    }
+
+    pub fn start_in(folder: Folder, options: &[&str]) -> Server {
+        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let (program, chat, http) = start_server(&folder, &options, 0, 0);
+        Server { program, chat, http, options, folder }
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        self.program.kill();
+    }
+
+    /// The same server once more: same folder, same ports.
+    pub fn start_again(&mut self) {
+        self.program.kill();
+        let (chat, http) = (self.chat.port(), self.http.port());
+        self.program = start_server(&self.folder, &self.options, chat, http).0;
+    }
+
+    /// A client that has said hello.
+    pub fn peer(&self) -> Peer {
+        Peer::connect(self.chat, PASSPHRASE)
+    }
+
+    /// Registers a user (password `NAME's password`, username with a capital letter), who then logs in.
+    pub fn new_user(&self, login_name: &str) -> Peer {
+        let mut peer = self.peer();
+        peer.register(login_name);
+        peer.login(login_name);
+        peer
+    }
+
+    /// Logs in a user who was registered before, over a new connection.
+    pub fn log_in(&self, login_name: &str) -> Peer {
+        let mut peer = self.peer();
+        peer.login(login_name);
+        peer
+    }
+
+    /// Alice and Bob, friends and online; what was pushed until then is read.
+    pub fn alice_and_bob(&self) -> (Peer, Peer) {
+        let (mut alice, mut bob) = (self.new_user("alice"), self.new_user("bob"));
+        self.befriend(&mut alice, &mut bob);
+        (alice, bob)
+    }
+
+    /// Makes two users friends, over HTTP, and reads what both are told of it.
+    pub fn befriend(&self, asker: &mut Peer, other: &mut Peer) {
+        let answer = self
+            .get(&format!("/addFriendsOrGroup?friendId={}", other.uid), Some(&asker.session_id));
+        let id =
+            answer["data"]["id"].as_u64().unwrap_or_else(|| panic!("no request id in {answer}"));
+        let accept = format!("/messageHandle?msgId={id}&accept=true");
+        assert_eq!(self.get(&accept, Some(&other.session_id))["ok"], true);
+        other.expect("REQUEST");
+        for peer in [asker, other] {
+            peer.expect("FRIENDS_CHANGED");
+            peer.expect("FRIEND_STATE");
+        }
+    }
+
+    /// GET over plain HTTP: the JSON of the answer, whatever its status.
+    pub fn get(&self, target: &str, sid: Option<&str>) -> Value {
+        let cookie = sid.map_or(String::new(), |sid| format!("Cookie: sid={sid}\r\n"));
+        let host = self.http;
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{cookie}Connection: close\r\n\r\n");
+        let (_, body) = self.raw_http(request.as_bytes());
+        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body:?} to {target}"))
+    }
+
+    /// Sends bytes to the HTTP port and reads until the server closes: head and body, split at the first empty line.
+    pub fn raw_http(&self, request: &[u8]) -> (String, String) {
+        let mut stream = connect(self.http);
+        stream.write_all(request).expect("the server reads");
+        let text = String::from_utf8(read_to_end(&mut stream)).expect("UTF-8");
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        (head.to_owned(), body.to_owned())
+    }
+
+    /// A console client of this server, on pipes, in English.
+    pub fn console(&self, options: &[&str]) -> Program {
+        self.console_with(options, &[])
+    }
+
+    pub fn console_with(&self, options: &[&str], variables: &[(&str, &str)]) -> Program {
+        let (chat, http) = (self.chat.port().to_string(), self.http.port().to_string());
+        let mut words = vec!["client", "--chatPort", &chat, "--httpPort", &http, "--lang", "en"];
+        words.extend(options);
+        Program::start(self.folder.path(), &words, variables)
+    }
+}
+
+fn start_server(
+    folder: &Folder,
+    options: &[String],
+    chat: u16,
+    http: u16,
+) -> (Program, SocketAddr, SocketAddr) {
+    let (chat, http) = (chat.to_string(), http.to_string());
+    let mut words = vec!["server", "--chatPort", &chat, "--httpPort", &http, "--udpPort", "off"];
+    words.extend(["--patience", "5"]); // a busy machine is no reason to fail; a test can say otherwise
+    words.extend(options.iter().map(String::as_str));
+    let mut program = Program::start(folder.path(), &words, &[]);
+    let mut address = |prefix: &str| {
+        let line = program.expect(prefix);
+        line[prefix.len()..].parse().unwrap_or_else(|_| panic!("no address in {line:?}"))
+    };
+    let chat = address("chat      listening on ");
+    let http = address("http      listening on ");
+    (program, chat, http)
+}
+
+/// A plain TCP connection with the deadline of all waits.
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the server listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+    stream.set_write_timeout(Some(DEADLINE)).expect("a deadline");
+    stream.set_nodelay(true).expect("no delay");
+    stream
+}
+
+/// All bytes until the other side closes; a reset counts as a close.
+pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        match stream.read(&mut piece) {
+            Ok(0) => return bytes,
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return bytes,
+            Err(error) => panic!("{error}; so far {bytes:?}"),
+        }
+    }
+}
