@@ -6,12 +6,16 @@
 //! Rules: whoever waits for something waits in `step`, so that pushes are shown and a lost connection is made again
 //! meanwhile; lines typed meanwhile are put aside. Events carry the number of their connection: those of an older one
 //! come too late. Not here: what can be typed (commands.rs), what is known of whom (conversation.rs), how it looks
-//! (screen.rs), a lost connection (away.rs). Start with `run` and `open`; a message begins in `send_text`.
+//! (screen.rs), a lost connection (away.rs). Start with `open` and `log_in`; a message begins in `send_text`.
 
+pub mod account;
 pub mod away;
 pub mod commands;
 pub mod conversation;
+pub mod people;
 pub mod screen;
+pub mod talk;
+pub mod web;
 pub mod width;
 pub mod words;
 
@@ -25,10 +29,8 @@ use std::time::Instant;
 
 use crate::clock::now_ms;
 use crate::config::{Config, Lang};
-use crate::limits::{
-    ANSWER_DEADLINE, CONNECT_DEADLINE, IDLE_DEADLINE, LEAVE_DEADLINE, MAX_MSG_TEXT, MAX_UNSENT,
-};
-use crate::limits::{PING_AFTER, patiently};
+use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, IDLE_DEADLINE, LEAVE_DEADLINE, PING_AFTER};
+use crate::limits::{MAX_MSG_TEXT, MAX_UNSENT, patiently};
 use crate::message::{ChatSendMsg, Code, FromClient, FromServer, Refusal, encode};
 use crate::socket::{self, Socket};
 use crate::wire;
@@ -67,6 +69,12 @@ pub enum Failure {
     Ended,
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        Failure::Refused(refusal)
+    }
+}
+
 /// A connection behind its hello.
 struct Link {
     socket: Socket,
@@ -79,6 +87,8 @@ struct Connection {
     number: u64,
     socket: Arc<Socket>,
     sender: wire::Sender,
+    /// PINGs that the server has not answered yet.
+    pings: usize,
 }
 
 /// All that the thread `main` knows.
@@ -90,23 +100,26 @@ pub struct Client {
     events: Receiver<Event>,
     /// For the readers.
     to_main: Sender<Event>,
+    /// Lines that nobody has taken yet.
     typed: VecDeque<Vec<u8>>,
     input_ended: bool,
     connection: Option<Connection>,
-    /// Connections so far.
+    /// How many there were.
     connections: u64,
     next_client_no: u64,
     /// From LOGIN to logout, lost connections included.
     session: Option<Session>,
+    /// While there is a session without a connection.
     away: Option<Away>,
     /// Batches with messages that the screen has not reported yet.
     unreported: usize,
     /// The name of the command that runs.
-    command: String,
+    command: &'static str,
+    /// How many failed.
     failed: usize,
     /// For /wait: rows shown behind the one that it found last.
     log: VecDeque<String>,
-    /// What was typed as a password was said to be concealed, once.
+    /// What concealing a password is worth was said.
     is_warned: bool,
     /// Set: it ends, with this exit code.
     exit_code: Option<u8>,
@@ -129,35 +142,37 @@ pub fn run_as(
     output: impl Write + Send + 'static,
     look: Look,
 ) -> u8 {
-    match start(config, input, output, look) {
+    let started = start(config, Box::new(input), Box::new(output), look).and_then(|client| {
+        let proof = client.open(client.config.chat_port); // nobody types a password within LOGIN_DEADLINE
+        proof.map(|_| client) // it is closed again: address and passphrase are right
+    });
+    match started {
         Ok(client) => client.converse(),
-        Err(reason) => {
+        Err(failure) => {
+            let reason = if let Failure::Said(line) = failure { line } else { String::new() };
             let _ = writeln!(io::stderr(), "! {reason}"); // when that is gone too, the exit code is left
             1
         }
     }
 }
 
-/// Proves by a first connection that address and passphrase are right, and starts the threads. An error is a line.
+/// The threads `screen` and `keyboard`, and what `main` knows at first.
 fn start(
     config: Config,
-    input: impl BufRead + Send + 'static,
-    output: impl Write + Send + 'static,
+    input: Box<dyn BufRead + Send>,
+    output: Box<dyn Write + Send>,
     look: Look,
-) -> Result<Client, String> {
-    let words = Words(config.lang);
-    let link = open(&config, words, config.chat_port);
-    drop(link.map_err(|failure| failure.to_line(words, &[]))?); // nobody types a password within LOGIN_DEADLINE
-
+) -> Result<Client, Failure> {
     let (to_main, events) = mpsc::channel();
     let time_zone = config.time_zone.unwrap_or(if config.lang == Lang::Zh { 8 * 60 } else { 0 });
-    let no_thread = |error: io::Error| format!("no thread: {error}");
+    let no_thread = |error: io::Error| Failure::Said(format!("no thread: {error}"));
     let screen = Screen::start(output, look, time_zone, to_main.clone()).map_err(no_thread)?;
     let keyboard = thread::Builder::new().name("keyboard".to_owned());
     let to_keyboard = to_main.clone();
     keyboard.spawn(move || read_lines(input, &to_keyboard)).map_err(no_thread)?;
     Ok(Client {
-        words,
+        words: Words(config.lang),
+        config,
         look,
         screen,
         events,
@@ -166,56 +181,112 @@ fn start(
         input_ended: false,
         connection: None,
         connections: 0,
-        next_client_no: now_ms() * 1000, // the microseconds since 1970: no number is used twice
+        next_client_no: now_ms() * 1000, // microseconds since 1970: above all numbers of earlier runs
         session: None,
         away: None,
         unreported: 0,
-        command: String::new(),
+        command: "",
         failed: 0,
         log: VecDeque::new(),
         is_warned: false,
         exit_code: None,
-        config,
     })
 }
 
-/// Steps 1 and 2 of a TCP client: a socket, connected to a port of the server.
-fn connect(config: &Config, words: Words, port: u16) -> Result<Socket, Failure> {
-    let address = SocketAddr::new(config.server_ip, port);
-    let connected = socket::connect(address, patiently(CONNECT_DEADLINE, config.patience)); // 1 socket, 2 connect
-    connected.map_err(|error| nobody_listens(words, address, &error.kind().to_string()))
-}
-
-/// Step 3, send and recv, begins with the hello: it proves that both ends have the same passphrase.
-fn open(config: &Config, words: Words, port: u16) -> Result<Link, Failure> {
-    let socket = connect(config, words, port)?;
-    let address = socket.peer();
-    let deadline = Instant::now() + patiently(ANSWER_DEADLINE, config.patience);
-    let hello = wire::hello_as_client(&socket, config.passphrase.as_bytes(), deadline);
-    match hello {
-        Ok((sender, receiver)) => Ok(Link { socket, sender, receiver }),
-        Err(wire::Error::OtherPassphrase) => {
-            let values = [("ADDRESS", &*address.to_string())];
-            Err(Failure::Said(words.say("start.passphrase", &values)))
-        }
-        Err(wire::Error::Io(error)) => {
-            Err(nobody_listens(words, address, &error.kind().to_string()))
-        }
-        Err(other) => Err(nobody_listens(words, address, &other.to_string())),
-    }
-}
-
-fn nobody_listens(words: Words, address: SocketAddr, why: &str) -> Failure {
-    let values = [("ADDRESS", &*address.to_string()), ("WHY", why)];
-    Failure::Said(words.say("start.nobody", &values))
-}
-
 impl Client {
+    /// Steps 1 and 2 of a TCP client: a socket, connected to a port of the server.
+    fn connect(&self, port: u16) -> Result<Socket, Failure> {
+        let address = SocketAddr::new(self.config.server_ip, port);
+        let deadline = patiently(CONNECT_DEADLINE, self.config.patience);
+        let connected = socket::connect(address, deadline); // 1 socket, 2 connect
+        connected.map_err(|error| self.nobody_listens(address, &error.kind().to_string()))
+    }
+
+    /// Step 3, send and recv, begins with the hello: it proves that both ends have the same passphrase.
+    fn open(&self, port: u16) -> Result<Link, Failure> {
+        let socket = self.connect(port)?;
+        let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
+        let hello = wire::hello_as_client(&socket, self.config.passphrase.as_bytes(), deadline);
+        let address = socket.peer();
+        match hello {
+            Ok((sender, receiver)) => Ok(Link { socket, sender, receiver }),
+            Err(wire::Error::OtherPassphrase) => {
+                Err(self.failure("start.passphrase", &[("ADDRESS", &address)]))
+            }
+            Err(wire::Error::Io(error)) => {
+                Err(self.nobody_listens(address, &error.kind().to_string()))
+            }
+            Err(other) => Err(self.nobody_listens(address, &other.to_string())),
+        }
+    }
+
+    fn nobody_listens(&self, address: SocketAddr, why: &str) -> Failure {
+        self.failure("start.nobody", &[("ADDRESS", &address), ("WHY", &why)])
+    }
+
+    /// One question on a connection that has no reader, and its answer.
+    fn ask(&self, link: &mut Link, request: &FromClient) -> Result<FromServer, Failure> {
+        let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
+        let frame = link.sender.seal(&encode(request));
+        link.socket.send(&frame, deadline).map_err(|_| self.no_answer())?;
+        loop {
+            let received = link.receiver.receive(&link.socket, deadline);
+            let body = received.ok().flatten().ok_or_else(|| self.no_answer())?;
+            match serde_json::from_slice(&body) {
+                Ok(FromServer::Error { refusal, .. }) => return Err(refusal.into()),
+                Ok(answer @ (FromServer::Ack { .. } | FromServer::LoginOk { .. })) => {
+                    return Ok(answer);
+                }
+                _ => {} // whatever it is, it is no answer
+            }
+        }
+    }
+
+    fn no_answer(&self) -> Failure {
+        let seconds = away::seconds(patiently(ANSWER_DEADLINE, self.config.patience));
+        self.failure("noAnswer", &[("NAME", &self.command), ("N", &seconds)])
+    }
+
+    /// A connection for one user: opened, logged in, and from here on received by a thread of its own. With a session,
+    /// it goes on.
+    fn log_in(&mut self, login_name: &str, pwd: &str) -> Result<(), Failure> {
+        let mut link = self.open(self.config.chat_port)?;
+        let (login_name, pwd) = (login_name.to_owned(), pwd.to_owned());
+        let request =
+            FromClient::Login { client_no: self.client_no(), login_name, pwd: pwd.clone() };
+        let answer = self.ask(&mut link, &request)?;
+        let FromServer::LoginOk { user, session_id, http_port, last_id, .. } = answer else {
+            return Err(self.no_answer());
+        };
+        self.connection = Some(self.start_reader(link)?);
+        let session = self.session.get_or_insert(Session::new(user, pwd, last_id));
+        (session.session_id, session.http_port) = (session_id, http_port);
+        Ok(())
+    }
+
+    fn start_reader(&mut self, mut link: Link) -> Result<Connection, Failure> {
+        link.receiver.trust();
+        let (socket, sender) = (Arc::new(link.socket), link.sender);
+        self.connections += 1;
+        let number = self.connections;
+        let (socket_of_reader, to_main, patience) =
+            (socket.clone(), self.to_main.clone(), self.config.patience);
+        let reader = thread::Builder::new().name("reader".to_owned());
+        let started = reader.spawn(move || {
+            receive_all(number, &socket_of_reader, link.receiver, &to_main, patience);
+        });
+        match started {
+            Ok(_) => Ok(Connection { number, socket, sender, pings: 0 }),
+            Err(error) => Err(Failure::Said(format!("no thread: {error}"))),
+        }
+    }
+
     /// From the first prompt to the goodbye.
     fn converse(mut self) -> u8 {
-        let address = SocketAddr::new(self.config.server_ip, self.config.chat_port).to_string();
-        let values = [("VERSION", env!("CARGO_PKG_VERSION")), ("ADDRESS", &address)];
-        self.show(vec![Line::new("", &self.words.say("start.connected", &values))]);
+        let (version, address) = (env!("CARGO_PKG_VERSION"), self.address());
+        let connected =
+            self.words.say("start.connected", &[("VERSION", &version), ("ADDRESS", &address)]);
+        self.show(vec![Line::new("", &connected)]);
         if self.look.is_terminal {
             self.show(vec![Line::new("", &self.words.say("start.hint", &[]))]);
         }
@@ -233,25 +304,27 @@ impl Client {
             }
         }
         self.leave();
-        if self.failed > 0 && !self.look.is_terminal {
-            let failed = self.failed.to_string();
-            self.show(vec![Line::new("! ", &self.words.say("commandsFailed", &[("N", &failed)]))]);
+        let has_failed = self.failed > 0 && !self.look.is_terminal;
+        if has_failed {
+            let failed = self.words.say("commandsFailed", &[("N", &self.failed)]);
+            self.show(vec![Line::new("! ", &failed)]);
         }
         self.screen.finish();
-        match self.exit_code {
-            Some(0) if self.failed > 0 && !self.look.is_terminal => 1,
-            code => code.unwrap_or(0),
-        }
+        self.exit_code.unwrap_or_default().max(u8::from(has_failed))
+    }
+
+    fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.config.server_ip, self.config.chat_port)
     }
 
     /// The next line that was typed, its line feed included; none: the input, or the client, has ended.
     fn next_line(&mut self) -> Option<Vec<u8>> {
         while self.typed.is_empty() && !self.input_ended && self.step(None) {}
-        let line = self.typed.pop_front();
+        let line = self.typed.pop_front().filter(|_| self.exit_code.is_none());
         if line.is_none() {
             self.screen.input_ended();
         }
-        line.filter(|_| self.exit_code.is_none())
+        line
     }
 
     /// Waits for one event, at most until `deadline`, and does what it asks for. False: the deadline has passed, or
@@ -280,17 +353,17 @@ impl Client {
             Event::Line(line) => self.typed.push_back(line),
             Event::EndOfInput => self.input_ended = true,
             Event::Message(number, message) if current == Some(number) => {
-                conversation::receive(self, message)
+                conversation::receive(self, message);
             }
-            Event::Silent(number) if current == Some(number) => self.send(&FromClient::Ping),
+            Event::Silent(number) if current == Some(number) => self.ping(),
             Event::Lost(number, why) if current == Some(number) => self.connection_lost(why),
             Event::Message(..) | Event::Silent(_) | Event::Lost(..) => {} // of an older connection
             Event::Shown(ids) => {
-                self.unreported = self.unreported.saturating_sub(1);
+                self.unreported -= 1; // one report for each batch that `show` counted
                 self.send(&FromClient::ChatReceived { ids });
             }
             Event::OutputGone => {
-                self.unreported = 0;
+                self.unreported = 0; // the screen's thread has ended
                 self.exit_code = Some(1);
             }
         }
@@ -302,110 +375,38 @@ impl Client {
         self.next_client_no
     }
 
-    /// One question on a connection that has no reader: REGISTER or LOGIN, and the answer.
-    fn ask(&self, link: &mut Link, request: &FromClient) -> Result<FromServer, Failure> {
-        let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
-        let frame = link.sender.seal(&encode(request));
-        link.socket.send(&frame, deadline).map_err(|_| self.no_answer())?;
-        loop {
-            let received = link.receiver.receive(&link.socket, deadline);
-            let body = received.ok().flatten().ok_or_else(|| self.no_answer())?;
-            match serde_json::from_slice(&body) {
-                Ok(FromServer::Error { refusal, .. }) => return Err(Failure::Refused(refusal)),
-                Ok(answer @ (FromServer::Ack { .. } | FromServer::LoginOk { .. })) => {
-                    return Ok(answer);
-                }
-                _ => {} // whatever it is, it is no answer
-            }
-        }
-    }
-
-    /// A connection for one user: opened, logged in, and from here on received by a thread of its own.
-    fn log_in(&mut self, login_name: &str, pwd: &str) -> Result<(), Failure> {
-        let mut link = open(&self.config, self.words, self.config.chat_port)?;
-        let (login_name, pwd) = (login_name.to_owned(), pwd.to_owned());
-        let request =
-            FromClient::Login { client_no: self.client_no(), login_name, pwd: pwd.clone() };
-        let answer = self.ask(&mut link, &request)?;
-        let FromServer::LoginOk { user, session_id, http_port, last_id, .. } = answer else {
-            return Err(self.no_answer());
-        };
-        match &mut self.session {
-            Some(session) => {
-                (session.session_id, session.http_port, session.last_id) =
-                    (session_id, http_port, 0)
-            }
-            None => self.session = Some(Session::new(user, pwd, session_id, http_port, last_id)),
-        }
-
-        self.connections += 1;
-        let Link { socket, sender, mut receiver } = link;
-        let socket = Arc::new(socket);
-        receiver.trust();
-        let reader = Reader {
-            number: self.connections,
-            socket: socket.clone(),
-            receiver,
-            to_main: self.to_main.clone(),
-        };
-        let patience = self.config.patience;
-        let thread = thread::Builder::new().name("reader".to_owned());
-        thread.spawn(move || reader.receive_all(patience)).map_err(|error| {
-            let why = error.kind().to_string();
-            nobody_listens(self.words, socket.peer(), &why)
-        })?;
-        self.connection = Some(Connection { number: self.connections, socket, sender });
-        Ok(())
-    }
-
-    /// send: one message as one frame. Where that fails, the connection is lost.
-    fn send(&mut self, message: &FromClient) {
-        let Some(connection) = &mut self.connection else { return };
-        let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
-        let frame = connection.sender.seal(&encode(message));
-        if let Err(error) = connection.socket.send(&frame, deadline) {
-            self.connection_lost(Some(wire::Error::Io(error)));
-        }
-    }
-
     /// Station 1 of a message: typed text becomes CHAT_SEND_MSG, is sent, and is kept until its answer has come.
     fn send_text(&mut self, to: Conversation, text: &str) -> Result<(), Failure> {
         if text.len() > MAX_MSG_TEXT {
-            let (most, size) = (MAX_MSG_TEXT.to_string(), text.len().to_string());
-            return Err(self.said("textSize", &[("M", &most), ("N", &size)]));
+            return Err(self.failure("textSize", &[("M", &MAX_MSG_TEXT), ("N", &text.len())]));
         }
         let client_no = self.client_no();
-        let too_many = self.refused(Code::TooMany, &[]);
-        let session = self.session_mut()?;
-        if session.unsent.len() >= MAX_UNSENT {
-            return Err(too_many);
-        }
         let Conversation { is_friend, to_id } = to;
         let (msg_type, msg_text) = ("TEXT".to_owned(), text.to_owned());
         let request =
             ChatSendMsg { client_no, is_friend, to_id, send_time: now_ms(), msg_type, msg_text };
-        session.unsent.push_back(Unsent { request, sent_at: None });
+        if self.session()?.unsent.len() >= MAX_UNSENT {
+            return Err(self.refused(Code::TooMany, &[]));
+        }
+        self.session_mut()?.unsent.push_back(Unsent { request, sent_at: None });
         self.send_unsent();
 
-        let is_kept = |client: &Client| {
-            let session = client.session.as_ref();
-            session.is_some_and(|session| {
-                session.unsent.iter().any(|text| text.request.client_no == client_no)
-            })
-        };
-        while is_kept(self) && self.connection.is_some() && self.step(None) {}
-        if let Some(session) = self.session.as_ref().filter(|_| is_kept(self)) {
-            let number = session.unsent.len().to_string();
+        while self.is_unsent(client_no) && self.connection.is_some() && self.step(None) {}
+        if self.is_unsent(client_no) && self.exit_code.is_none() {
+            let number = self.session()?.unsent.len();
             self.answer("unsent", &[("N", &number)]);
         }
         Ok(())
     }
 
+    fn is_unsent(&self, client_no: u64) -> bool {
+        let mut unsent = self.session.iter().flat_map(|session| &session.unsent);
+        unsent.any(|text| text.request.client_no == client_no)
+    }
+
     /// Sends what was not sent on this connection, in the order in which it was typed.
     fn send_unsent(&mut self) {
-        let Some(session) = self.session.as_mut().filter(|_| self.connection.is_some()) else {
-            return;
-        };
+        let (Some(session), Some(_)) = (&mut self.session, &self.connection) else { return };
         let mut due = Vec::new();
         for text in session.unsent.iter_mut().filter(|text| text.sent_at.is_none()) {
             text.sent_at = Some(Instant::now());
@@ -416,14 +417,41 @@ impl Client {
         }
     }
 
-    /// Step 4 of a TCP client, close: what is unsent gets `LEAVE_DEADLINE`, then LOGOUT and its ACK, behind which the
-    /// server closes. What remains unsent is a failure.
+    /// Station 2: one message becomes one frame, and send. Where that fails, the connection is lost.
+    fn send(&mut self, message: &FromClient) {
+        let Some(connection) = &mut self.connection else { return };
+        let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
+        let frame = connection.sender.seal(&encode(message));
+        let sent = connection.socket.send(&frame, deadline);
+        if let Err(error) = sent {
+            self.connection_lost(Some(wire::Error::Io(error)));
+        }
+    }
+
+    fn ping(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.pings += 1;
+        }
+        self.send(&FromClient::Ping);
+    }
+
+    /// Waits until the server has answered a PING: what it had pushed before has come then. So what a command changed
+    /// over HTTP is known to the next command.
+    fn fence(&mut self) {
+        self.ping();
+        let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
+        let waits = |client: &Client| {
+            client.connection.as_ref().is_some_and(|connection| connection.pings > 0)
+        };
+        while waits(self) && self.step(Some(deadline)) {}
+    }
+
+    /// Step 4 of a TCP client, close. What is unsent gets `LEAVE_DEADLINE`, and is a failure then; behind the ACK of
+    /// LOGOUT the server closes, and so do we.
     fn leave(&mut self) {
         let deadline = Instant::now() + patiently(LEAVE_DEADLINE, self.config.patience);
         while self.has_unfinished() && self.step(Some(deadline)) {}
-        let session = self.session.take();
-        self.failed += session.map_or(0, |session| session.unsent.len());
-        self.away = None;
+        self.end_session(); // pushes are passed over from here on
 
         let client_no = self.client_no();
         self.send(&FromClient::Logout { client_no });
@@ -431,7 +459,7 @@ impl Client {
         while self.connection.is_some() {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {
-                Ok(event) => self.happen(event), // without a session, pushes are passed over
+                Ok(event) => self.happen(event),
                 Err(_) => self.close(),
             }
         }
@@ -442,7 +470,14 @@ impl Client {
         unsent || self.unreported > 0
     }
 
-    /// Ends the connection; its reader notices, and so its socket is closed.
+    /// Nobody is logged in any more; what was not sent will not be.
+    fn end_session(&mut self) {
+        let session = self.session.take();
+        self.failed += session.map_or(0, |session| session.unsent.len());
+        self.away = None;
+    }
+
+    /// Ends the connection; its reader notices, and with that the socket is closed.
     fn close(&mut self) {
         if let Some(connection) = self.connection.take() {
             connection.socket.cut();
@@ -450,58 +485,52 @@ impl Client {
     }
 }
 
-/// The thread `keyboard`: `read_until`, since `read_line` would fail on what is no UTF-8, and for good.
-fn read_lines(mut input: impl BufRead, to_main: &Sender<Event>) {
+/// The thread `keyboard`: `read_until`, since `read_line` fails on what is no UTF-8.
+fn read_lines(mut input: Box<dyn BufRead + Send>, to_main: &Sender<Event>) {
     loop {
         let mut line = Vec::new();
         let read = input.read_until(b'\n', &mut line);
         let event = match read {
             Ok(1..) => Event::Line(line),
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            _ => Event::EndOfInput,
+            Ok(0) | Err(_) => Event::EndOfInput,
         };
-        let is_end = matches!(event, Event::EndOfInput);
-        if to_main.send(event).is_err() || is_end {
+        let is_over = matches!(event, Event::EndOfInput);
+        if to_main.send(event).is_err() || is_over {
             return;
         }
     }
 }
 
-/// The thread `reader` of one connection.
-struct Reader {
+/// The thread `reader` of one connection: recv, again and again, and each body becomes an event. After silence `main` is
+/// asked for a PING; a server that does not answer that either is gone.
+fn receive_all(
     number: u64,
-    socket: Arc<Socket>,
-    receiver: wire::Receiver,
-    to_main: Sender<Event>,
-}
-
-impl Reader {
-    /// recv, again and again: each body becomes an event. After silence `main` is asked for a PING; a server that does
-    /// not answer that either is gone.
-    fn receive_all(mut self, patience: f64) {
-        let mut pinged_at = None; // the last byte before the silence in which PING was asked for
-        loop {
-            let last_byte = self.receiver.last_byte();
-            let is_pinged = pinged_at == Some(last_byte);
-            let silence = if is_pinged { IDLE_DEADLINE } else { PING_AFTER };
-            let received =
-                self.receiver.receive(&self.socket, last_byte + patiently(silence, patience));
-            let event = match received {
-                Ok(Some(body)) => {
-                    let message = serde_json::from_slice(&body).unwrap_or(FromServer::Unknown);
-                    Event::Message(self.number, message)
-                }
-                Err(error) if error.is_timeout() && !is_pinged => {
-                    pinged_at = Some(last_byte);
-                    Event::Silent(self.number)
-                }
-                Ok(None) => Event::Lost(self.number, None),
-                Err(error) => Event::Lost(self.number, Some(error)),
-            };
-            let is_over = matches!(event, Event::Lost(..));
-            if self.to_main.send(event).is_err() || is_over {
-                return;
+    socket: &Socket,
+    mut receiver: wire::Receiver,
+    to_main: &Sender<Event>,
+    patience: f64,
+) {
+    let mut pinged_at = None; // the last byte before the silence in which PING was asked for
+    loop {
+        let last_byte = receiver.last_byte();
+        let is_pinged = pinged_at == Some(last_byte);
+        let silence = if is_pinged { IDLE_DEADLINE } else { PING_AFTER };
+        let received = receiver.receive(socket, last_byte + patiently(silence, patience));
+        let event = match received {
+            Ok(Some(body)) => {
+                Event::Message(number, serde_json::from_slice(&body).unwrap_or(FromServer::Unknown))
             }
+            Err(error) if error.is_timeout() && !is_pinged => {
+                pinged_at = Some(last_byte);
+                Event::Silent(number)
+            }
+            Ok(None) => Event::Lost(number, None),
+            Err(error) => Event::Lost(number, Some(error)),
+        };
+        let is_over = matches!(event, Event::Lost(..));
+        if to_main.send(event).is_err() || is_over {
+            return;
         }
     }
 }

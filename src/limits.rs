@@ -115,6 +115,25 @@ pub const LINGER_BYTES: usize = 32 * 1024 * 1024;
 /// HTTP connections at once, one thread each: one more gets 503 at accept. server.rs.
 pub const MAX_HTTP_CONNECTIONS: usize = 1_024;
 
+/// Longest answer of HTTP that a client takes, in bytes: about 10,000 friends. client/commands.rs.
+pub const MAX_HTTP_ANSWER: usize = 4 * 1024 * 1024;
+/// Messages that one write of /open shows, and one CHAT_RECEIVED then names. client/commands.rs.
+pub const OPEN_PAGE: usize = 100;
+/// Batches of lines that wait for a stopped screen (Ctrl-S); what comes then is dropped or stays unread. client/screen.rs.
+pub const SCREEN_BATCHES: usize = 1000;
+/// Ids that a client remembers, so that none is shown twice. client/conversation.rs.
+pub const MAX_SEEN: usize = 100_000;
+/// Rows behind the last found one that /wait can still find. client/words.rs.
+pub const MAX_LOG: usize = 10_000;
+/// Pauses before a lost connection is tried again, in seconds; the last again and again. client/away.rs.
+pub const RECONNECT_PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 30];
+/// After so long without a connection a client says so once more. client/away.rs.
+pub const AWAY_TOLD_AFTER: Duration = Duration::from_secs(60);
+/// What is unsent at /quit gets so long; a script without connection gives up. client.rs, client/away.rs.
+pub const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
+/// The longest that /wait waits. client/commands.rs.
+pub const WAIT_DEADLINE: Duration = Duration::from_secs(10);
+
 /// A deadline of a connection, multiplied by `--patience` (config.rs keeps that between 0.001 and 1,000,000).
 pub fn patiently(deadline: Duration, patience: f64) -> Duration {
     deadline.mul_f64(patience)

@@ -4,11 +4,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::io::{self, Write};
+use std::io::{self, BufReader, IsTerminal, Write};
 use std::process::ExitCode;
 
 use minim::config::{self, Asked, Config};
-use minim::server;
+use minim::{client, server};
 
 const VERBS: &str = "\
 minim: a LAN instant messenger to learn from
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
     };
     let start = match verb.as_str() {
         "server" => start_server,
+        "client" => start_client,
         "help" => return help(),
         other => {
             return wrong(&format!(
@@ -56,6 +57,11 @@ fn start_server(config: Config) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn start_client(config: Config) -> ExitCode {
+    let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    ExitCode::from(client::run(config, BufReader::new(io::stdin()), io::stdout(), is_terminal))
 }
 
 /// What there is, on standard output; one that is gone is no failure of ours.

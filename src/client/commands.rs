@@ -1,0 +1,207 @@
+//! What can be typed: the table of commands, and how a line becomes one of them.
+//!
+//! Rules: a command begins with `/`, also `／`, and `、` before a known name (Chinese input methods write those on that
+//! key); `//text` sends `/text`. A word that is not known is never guessed, only suggested. Each command answers what
+//! happened, or fails with one line that says what, why, and what helps.
+//! Not here: what the commands do (account.rs, people.rs, talk.rs), the words (words.txt).
+//! Start with `COMMANDS` and `do_line`: a new command is a row, a function, and its lines in words.txt.
+
+use crate::client::screen::Line;
+use crate::client::width::table;
+use crate::client::{Client, Failure, account, people, talk};
+
+/// One command.
+struct Command {
+    name: &'static str,
+    alias: &'static str,
+    /// One letter, or empty.
+    short: &'static str,
+    needs_login: bool,
+    /// Takes what stands behind the name, without blanks around it.
+    run: fn(&mut Client, &str) -> Result<(), Failure>,
+}
+
+#[rustfmt::skip]
+const COMMANDS: [Command; 18] = [
+    Command { name: "register", alias: "注册",   short: "",  needs_login: false, run: account::register },
+    Command { name: "login",    alias: "登录",   short: "",  needs_login: false, run: account::login },
+    Command { name: "logout",   alias: "注销",   short: "",  needs_login: true,  run: account::logout },
+    Command { name: "quit",     alias: "退出",   short: "q", needs_login: false, run: account::quit },
+    Command { name: "search",   alias: "搜索",   short: "",  needs_login: true,  run: people::search },
+    Command { name: "friends",  alias: "好友",   short: "f", needs_login: true,  run: people::friends },
+    Command { name: "add",      alias: "加好友", short: "",  needs_login: true,  run: people::add },
+    Command { name: "delete",   alias: "删好友", short: "",  needs_login: true,  run: people::delete },
+    Command { name: "requests", alias: "申请",   short: "",  needs_login: true,  run: people::requests },
+    Command { name: "accept",   alias: "同意",   short: "",  needs_login: true,  run: people::accept },
+    Command { name: "reject",   alias: "拒绝",   short: "",  needs_login: true,  run: people::reject },
+    Command { name: "open",     alias: "打开",   short: "o", needs_login: true,  run: talk::open },
+    Command { name: "close",    alias: "关闭",   short: "",  needs_login: true,  run: talk::close },
+    Command { name: "msg",      alias: "私信",   short: "m", needs_login: true,  run: talk::msg },
+    Command { name: "paste",    alias: "粘贴",   short: "",  needs_login: true,  run: talk::paste },
+    Command { name: "unread",   alias: "未读",   short: "u", needs_login: true,  run: talk::unread },
+    Command { name: "wait",     alias: "等待",   short: "",  needs_login: false, run: talk::wait },
+    Command { name: "help",     alias: "帮助",   short: "h", needs_login: false, run: help },
+];
+
+/// What a line asks for.
+enum Typed<'a> {
+    Nothing,
+    Command(&'static Command, &'a str),
+    Unknown(&'a str),
+    Text(&'a str),
+}
+
+fn parse_line(line: &str) -> Typed<'_> {
+    let Some(first) = line.chars().next().filter(|_| !line.trim().is_empty()) else {
+        return Typed::Nothing;
+    };
+    let behind = &line[first.len_utf8()..];
+    let (word, rest) = behind.split_once(char::is_whitespace).unwrap_or((behind, ""));
+    match (first, command(word)) {
+        ('/' | '／', _) if behind.starts_with(['/', '／']) => Typed::Text(behind),
+        ('/' | '／' | '、', Some(command)) => Typed::Command(command, rest.trim()),
+        ('/' | '／', None) => Typed::Unknown(word),
+        _ => Typed::Text(line),
+    }
+}
+
+fn command(word: &str) -> Option<&'static Command> {
+    let is_meant =
+        |command: &&Command| [command.name, command.alias, command.short].contains(&word);
+    COMMANDS.iter().find(is_meant).filter(|_| !word.is_empty())
+}
+
+/// Does what a line asks for, and shows how it failed if it did.
+pub fn do_line(client: &mut Client, line: Vec<u8>) {
+    let text = text_of(client, line);
+    let typed = text.as_ref().map_or(Typed::Nothing, |text| parse_line(text));
+    let held_password = match &typed {
+        Typed::Command(command, rest) => {
+            ["login", "register"].contains(&command.name) && words_of(rest).len() > 1
+        }
+        _ => false,
+    };
+    client.screen.typed(held_password);
+    let outcome = match typed {
+        Typed::Command(command, rest) => run_command(client, command, rest),
+        Typed::Unknown(word) => Err(unknown_command(client, word)),
+        Typed::Text(line) => talk::text(client, line),
+        Typed::Nothing => text.map(drop),
+    };
+    if let Err(failure) = outcome {
+        client.fail(failure);
+    }
+}
+
+/// A line without its line end.
+pub fn text_of(client: &Client, line: Vec<u8>) -> Result<String, Failure> {
+    let line = String::from_utf8(line).map_err(|_| client.failure("notUtf8", &[]))?;
+    let line = line.strip_suffix('\n').unwrap_or(&line);
+    let line = line.strip_suffix('\r').unwrap_or(line).trim_start_matches('\u{feff}');
+    let is_cut = match line.len() {
+        4095 => cfg!(target_os = "linux"), // what the kernel's line editor takes at most; it drops the rest
+        1023 | 1024 => cfg!(target_os = "macos"),
+        _ => false,
+    };
+    if is_cut && client.look.is_terminal {
+        return Err(client.failure("mayBeCut", &[("N", &line.len())]));
+    }
+    Ok(line.to_owned())
+}
+
+fn run_command(client: &mut Client, command: &Command, rest: &str) -> Result<(), Failure> {
+    client.command = command.name;
+    if command.needs_login {
+        client.session()?;
+    }
+    (command.run)(client, rest)
+}
+
+/// The first word and what stands behind it. A name with spaces stands in `"…"` or `“…”`.
+pub fn take_word(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    let inner = text.strip_prefix(['"', '“', '”']);
+    let quoted = inner.and_then(|inner| inner.split_once(['"', '“', '”']));
+    let plain = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    quoted.or((!text.is_empty()).then_some(plain))
+}
+
+/// All words of a text.
+pub fn words_of(mut text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    while let Some((word, rest)) = take_word(text) {
+        words.push(word);
+        text = rest;
+    }
+    words
+}
+
+/// The failure for an argument that is missing: `/NAME needs ARGUMENT: USAGE`.
+pub fn needs(client: &Client, argument: &str) -> Failure {
+    let (words, name) = (client.words, client.command);
+    let argument = words.say(&format!("argument.{argument}"), &[]);
+    let usage = words.say(&format!("usage.{name}"), &[]);
+    client.failure("needs", &[("NAME", &name), ("ARGUMENT", &argument), ("USAGE", &usage)])
+}
+
+fn unknown_command(client: &Client, word: &str) -> Failure {
+    let most = if word.chars().count() < 5 { 1 } else { 2 };
+    let nearest = COMMANDS.iter().min_by_key(|command| edit_distance(word, command.name));
+    match nearest.filter(|command| edit_distance(word, command.name) <= most) {
+        Some(command) => {
+            client.failure("unknown.near", &[("WORD", &word), ("OTHER", &command.name)])
+        }
+        None => client.failure("unknown", &[("WORD", &word)]),
+    }
+}
+
+/// How many letters must be inserted, deleted, changed or swapped with their neighbour to make one word of the other.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(20).collect(), b.chars().collect());
+    let mut distance = vec![vec![0; b.len() + 1]; a.len() + 1]; // between the first i letters and the first j
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            if i == 0 || j == 0 {
+                distance[i][j] = i + j;
+                continue;
+            }
+            let change = distance[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            distance[i][j] = change.min(distance[i - 1][j] + 1).min(distance[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                distance[i][j] = distance[i][j].min(distance[i - 2][j - 2] + 1);
+            }
+        }
+    }
+    distance[a.len()][b.len()]
+}
+
+/// Rows of a table, columns padded by width.
+pub fn show_rows(client: &mut Client, rows: &[Vec<String>]) {
+    client.show(table(rows).iter().map(|row| Line::new("  ", row)).collect());
+}
+
+/// `/help [COMMAND]`.
+fn help(client: &mut Client, rest: &str) -> Result<(), Failure> {
+    let words = client.words;
+    let word = rest.trim_start_matches(['/', '／']);
+    if word.is_empty() {
+        let row = |command: &Command| {
+            let short = if command.short.is_empty() {
+                String::new()
+            } else {
+                format!("/{}", command.short)
+            };
+            let meaning = words.say(&format!("help.{}", command.name), &[]);
+            vec![format!("/{}", command.name), short, format!("/{}", command.alias), meaning]
+        };
+        let rows: Vec<Vec<String>> = COMMANDS.iter().map(row).collect();
+        show_rows(client, &rows);
+        client.answer("help.text", &[]);
+        return Ok(());
+    }
+    let command = command(word).ok_or_else(|| unknown_command(client, word))?;
+    for part in ["usage", "help", "wire"] {
+        client.answer(&format!("{part}.{}", command.name), &[]);
+    }
+    Ok(())
+}

@@ -1,0 +1,354 @@
+//! What the client knows: who is logged in, whom they know, what is unread, what is not sent yet, who is talked to.
+//!
+//! Rules: an id is shown once. A message counts as read when it was shown whole; what came for another conversation, or
+//! waited at LOGIN, stays unread until `/open`. A text is kept until its answer comes and keeps its number, so that it
+//! is sent again without becoming a second message. People are named by username, and typed by login name.
+//! Not here: groups and files, which this version passes over; sockets (client.rs). Start with `receive`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use crate::client::screen::Line;
+use crate::client::width::{cut, width};
+use crate::client::words::Words;
+use crate::client::{Client, Failure};
+use crate::harmless::{harmless, harmless_name};
+use crate::limits::{MAX_SEEN, MAX_SHOWN_LINES};
+use crate::message::{ChatSendMsg, Code, Envelope, FromClient, FromServer, Refusal, User};
+
+/// Whom one talks to, in the words of CHAT_SEND_MSG.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Conversation {
+    /// True: `to_id` is a uid. False: a gId.
+    pub is_friend: bool,
+    /// Whom it is with.
+    pub to_id: u64,
+}
+
+/// Somebody whom the user knows.
+#[derive(Debug, Clone, Default)]
+pub struct Person {
+    /// Empty where it is not known.
+    pub login_name: String,
+    /// The name that others see.
+    pub username: String,
+    /// Whether they are friends.
+    pub is_friend: bool,
+    /// By the last FRIEND_STATE, at first by /getFriendsById.
+    pub is_online: bool,
+    /// The next FRIEND_STATE is no news: it is the first one.
+    pub is_new: bool,
+}
+
+/// A text without an answer so far.
+pub struct Unsent {
+    /// What is sent, the same each time.
+    pub request: ChatSendMsg,
+    /// When it was sent on the connection that stands; none: not yet.
+    pub sent_at: Option<Instant>,
+}
+
+/// What is known from LOGIN to the end of the session, lost connections in between included.
+pub struct Session {
+    /// Who is logged in.
+    pub me: User,
+    /// To log in again after a lost connection.
+    pub pwd: String,
+    /// The cookie `sid`.
+    pub session_id: String,
+    /// Where HTTP is.
+    pub http_port: u16,
+    /// The newest message that waited at LOGIN: up to here they are counted, not listed.
+    pub last_id: u64,
+    /// The newest message that came.
+    pub newest_id: u64,
+    /// By uid.
+    pub people: BTreeMap<u64, Person>,
+    /// Where plain text goes.
+    pub open: Option<Conversation>,
+    /// Of each conversation what came and was not shown whole: never empty.
+    pub unread: BTreeMap<Conversation, Vec<(Envelope, String)>>,
+    /// Ids that came, the newest `MAX_SEEN` of them.
+    pub seen: BTreeSet<u64>,
+    /// In the order in which they were typed.
+    pub unsent: VecDeque<Unsent>,
+}
+
+impl Session {
+    /// A session that knows nobody yet.
+    pub fn new(me: User, pwd: String, last_id: u64) -> Session {
+        Session {
+            me,
+            pwd,
+            session_id: String::new(),
+            http_port: 0,
+            last_id,
+            newest_id: 0,
+            people: BTreeMap::new(),
+            open: None,
+            unread: BTreeMap::new(),
+            seen: BTreeSet::new(),
+            unsent: VecDeque::new(),
+        }
+    }
+
+    /// The name that others see; where two known people have the same, with something to tell them apart.
+    pub fn username(&self, uid: u64) -> String {
+        let Some(person) = self.people.get(&uid) else { return self.who(uid) };
+        let name = harmless_name(&person.username);
+        let is_same = |other: &&Person| other.username == person.username;
+        match self.people.values().filter(is_same).count() {
+            0 | 1 => name,
+            _ => format!("{name} ({})", self.who(uid)),
+        }
+    }
+
+    /// What can be typed for somebody: the login name, or `@UID` where that is not known.
+    pub fn who(&self, uid: u64) -> String {
+        match self.people.get(&uid).map(|person| person.login_name.as_str()) {
+            None | Some("") => format!("@{uid}"),
+            Some(name) if name.contains(' ') => format!("\"{}\"", harmless(name)),
+            Some(name) => harmless_name(name),
+        }
+    }
+
+    /// Takes note of somebody. An empty `login_name`: it was not said.
+    pub fn meet(&mut self, uid: u64, login_name: &str, username: &str) -> &mut Person {
+        let person = self.people.entry(uid).or_default();
+        username.clone_into(&mut person.username);
+        if !login_name.is_empty() {
+            login_name.clone_into(&mut person.login_name);
+        }
+        person
+    }
+
+    /// False: this id came before.
+    pub fn is_first_sight(&mut self, id: u64) -> bool {
+        if self.seen.len() >= MAX_SEEN {
+            self.seen.pop_first();
+        }
+        self.seen.insert(id)
+    }
+
+    /// How many messages are unread in a conversation.
+    pub fn unread_in(&self, with: Conversation) -> usize {
+        self.unread.get(&with).map_or(0, Vec::len)
+    }
+
+    /// How many are unread in all of them.
+    pub fn unread_in_all(&self) -> usize {
+        self.unread.values().map(Vec::len).sum()
+    }
+}
+
+impl Client {
+    /// Who is logged in; else the failure that says how to.
+    pub(super) fn session(&self) -> Result<&Session, Failure> {
+        self.session.as_ref().ok_or_else(|| self.refused(Code::NotLoggedIn, &[]))
+    }
+
+    /// The same, to change something.
+    pub(super) fn session_mut(&mut self) -> Result<&mut Session, Failure> {
+        let failure = self.refused(Code::NotLoggedIn, &[]);
+        self.session.as_mut().ok_or(failure)
+    }
+
+    /// `NAME [N]> `, or `NAME > CONVERSATION [N]: `, N being what is unread elsewhere.
+    pub(super) fn prompt(&self) -> String {
+        let Some(session) = &self.session else { return "minim> ".to_owned() };
+        let name = harmless_name(&session.me.login_name);
+        let here = session.open.map_or(0, |with| session.unread_in(with));
+        let unread = match session.unread_in_all() - here {
+            0 => String::new(),
+            number => format!(" [{number}]"),
+        };
+        match session.open {
+            Some(with) => format!("{name} > {}{unread}: ", session.who(with.to_id)),
+            None => format!("{name}{unread}> "),
+        }
+    }
+}
+
+/// What the server sent: an answer, or something that happened.
+pub fn receive(client: &mut Client, message: FromServer) {
+    match message {
+        FromServer::Ack { client_no, id, .. } => {
+            answered(client, client_no, Ok(id.unwrap_or_default()))
+        }
+
+        FromServer::Error { client_no: Some(client_no), refusal } => {
+            answered(client, client_no, Err(refusal));
+        }
+
+        FromServer::ChatSendMsg { envelope, msg_text } => chat_send_msg(client, envelope, msg_text),
+
+        FromServer::ChatSendFile { envelope, .. } => backlog_reached(client, envelope.id),
+
+        FromServer::Request { .. } => request(client, &message),
+
+        FromServer::FriendState { uid, username, online } => {
+            friend_state(client, uid, &username, online)
+        }
+
+        FromServer::FriendsChanged { what, uid, login_name, username } => {
+            let Some(session) = &mut client.session else { return };
+            let person = session.meet(uid, &login_name, &username);
+            (person.is_friend, person.is_online, person.is_new) = (what == "added", false, true);
+            let name = session.username(uid);
+            let key = if what == "added" { "friend.added" } else { "friend.removed" };
+            client.event(key, &[("USERNAME", &name)]);
+        }
+
+        FromServer::Kicked { code, text } => client.kicked(&code, &text),
+
+        FromServer::Ping => client.send(&FromClient::Pong),
+
+        FromServer::Pong => {
+            if let Some(connection) = &mut client.connection {
+                connection.pings = connection.pings.saturating_sub(1);
+            }
+        }
+
+        _ => {} // groups, notices, and whatever a later version sends
+    }
+}
+
+/// At LOGIN messages come in order of id, then all else: whoever waits for what waited waits for this.
+fn backlog_reached(client: &mut Client, id: u64) {
+    if let Some(session) = &mut client.session {
+        session.newest_id = session.newest_id.max(id);
+    }
+}
+
+/// CHAT_SEND_MSG: somebody wrote. Shown in the open conversation; elsewhere announced, and unread.
+fn chat_send_msg(client: &mut Client, envelope: Envelope, msg_text: String) {
+    backlog_reached(client, envelope.id);
+    let (id, from) = (envelope.id, envelope.from_id);
+    let with = Conversation { is_friend: true, to_id: from };
+    let words = client.words;
+    let Some(session) = client.session.as_mut().filter(|_| envelope.is_friend) else { return };
+    if !session.is_first_sight(id) {
+        let is_this = |(other, _): &(Envelope, String)| other.id == id;
+        let waits = session.unread.get(&with).is_some_and(|waiting| waiting.iter().any(is_this));
+        if !waits {
+            client.send(&FromClient::ChatReceived { ids: vec![id] }); // shown; the server did not hear so
+        }
+        return;
+    }
+    if !session.people.contains_key(&from) {
+        session.meet(from, "", &envelope.from_name);
+    }
+    let is_open = session.open == Some(with);
+    if is_open {
+        let line = message_line(words, session, &envelope, &msg_text);
+        if client.show(vec![line]) {
+            return; // read, once the screen says that it was written
+        }
+    }
+    let columns = client.look.is_terminal.then_some(client.look.width);
+    let Some(session) = &mut client.session else { return };
+    session.unread.entry(with).or_default().push((envelope, msg_text.clone()));
+    if id > session.last_id && !is_open {
+        let line = elsewhere_line(words, columns, session, with, &msg_text);
+        client.show(vec![line]);
+    }
+}
+
+/// `NAME: TEXT`; further lines of the text begin with four spaces, and at most `MAX_SHOWN_LINES` of them are shown.
+pub fn message_line(words: Words, session: &Session, envelope: &Envelope, msg_text: &str) -> Line {
+    let mut lines = msg_text.split('\n').map(harmless);
+    let first = lines.next().unwrap_or_default();
+    let mut rows = vec![format!("{}: {first}", session.username(envelope.from_id))];
+    for line in lines.by_ref().take(MAX_SHOWN_LINES) {
+        rows.push(format!("    {line}"));
+    }
+    let more = lines.count();
+    if more > 0 {
+        rows.push(words.say("moreLines", &[("N", &more)]));
+    }
+    Line { rows, message: Some((envelope.id, envelope.send_time)) }
+}
+
+/// A message of another conversation in one row; at a terminal its text is cut so that it fits.
+fn elsewhere_line(
+    words: Words,
+    columns: Option<usize>,
+    session: &Session,
+    with: Conversation,
+    msg_text: &str,
+) -> Line {
+    let (name, who) = (session.username(with.to_id), session.who(with.to_id));
+    let unread = session.unread_in(with);
+    let row = |text: &str| {
+        words.say("elsewhere", &[("NAME", &name), ("TEXT", &text), ("N", &unread), ("WHO", &who)])
+    };
+    let text = harmless(msg_text);
+    match columns {
+        Some(columns) => {
+            Line::new("* ", &row(&cut(&text, columns.saturating_sub(2 + width(&row(""))))))
+        }
+        None => Line::new("* ", &row(&text)),
+    }
+}
+
+/// REQUEST: somebody asks.
+fn request(client: &mut Client, request: &FromServer) {
+    backlog_reached(client, u64::MAX);
+    let (FromServer::Request { id, .. }, Some(session)) = (request, &mut client.session) else {
+        return;
+    };
+    let is_new = session.is_first_sight(*id);
+    if let Some(line) = request_line(client.words, session, request).filter(|_| is_new) {
+        client.show(vec![line]);
+    }
+}
+
+/// The line of a request; none for kinds that this version does not have.
+pub fn request_line(words: Words, session: &mut Session, request: &FromServer) -> Option<Line> {
+    let FromServer::Request { id, from_id, from_name, from_login_name, kind, .. } = request else {
+        return None;
+    };
+    session.meet(*from_id, from_login_name, from_name);
+    let (username, name) = (harmless_name(from_name), harmless_name(from_login_name));
+    let values: [(&str, &dyn std::fmt::Display); 3] =
+        [("ID", id), ("USERNAME", &username), ("NAME", &name)];
+    let text = words.fill(&format!("request.{kind}"), &values)?;
+    Some(Line::new("* ", &text))
+}
+
+/// FRIEND_STATE: only what is new is said.
+fn friend_state(client: &mut Client, uid: u64, username: &str, online: bool) {
+    backlog_reached(client, u64::MAX);
+    let Some(session) = &mut client.session else { return };
+    let before = session.people.get(&uid).cloned();
+    let old_name = session.username(uid);
+    let person = session.meet(uid, "", username);
+    (person.is_friend, person.is_online, person.is_new) = (true, online, false);
+    let name = session.username(uid);
+    let Some(before) = before.filter(|before| !before.is_new) else { return };
+    if before.username != username {
+        client.event("state.renamed", &[("OLD", &old_name), ("USERNAME", &name)]);
+    }
+    if before.is_online != online {
+        let key = if online { "state.online" } else { "state.offline" };
+        client.event(key, &[("USERNAME", &name)]);
+    }
+}
+
+/// ACK or ERROR: of a text it is the last word, and the text is no longer kept.
+fn answered(client: &mut Client, client_no: u64, answer: Result<u64, Refusal>) {
+    let Some(session) = &mut client.session else { return };
+    let place = session.unsent.iter().position(|text| text.request.client_no == client_no);
+    let Some(text) = place.and_then(|place| session.unsent.remove(place)) else { return };
+    let (username, who) = (session.username(text.request.to_id), session.who(text.request.to_id));
+    match answer {
+        Ok(id) => client.answer("sent", &[("ID", &id)]),
+        Err(refusal) => {
+            let size = text.request.msg_text.len();
+            let values: [(&str, &dyn std::fmt::Display); 4] =
+                [("USERNAME", &username), ("NAME", &who), ("WHO", &who), ("N", &size)];
+            let failure = client.explain(refusal.into(), &values);
+            client.fail(failure);
+        }
+    }
+}

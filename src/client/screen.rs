@@ -1,0 +1,264 @@
+//! The screen: the thread that owns the output, rows above the line being typed, and how wide characters are.
+//!
+//! Rules: the terminal stays in line mode, and no setting of it is changed: however the program dies, the terminal is
+//! sane. Whatever is shown is one `write_all` and a flush. The kernel keeps the typed text and nobody can read it, so
+//! the typed row is moved down, never redrawn. A message was shown only when its write succeeded: then `main` hears so.
+//! Not here: what is said (words.rs), what is harmless (harmless.rs). Start with `Painter::show`.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::thread::{self, JoinHandle};
+
+use crate::client::Event;
+use crate::client::width::broken;
+use crate::clock::{Civil, civil};
+use crate::limits::SCREEN_BATCHES;
+
+/// What the output is, and what it understands.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// A person types and reads: prompt, clock times, questions.
+    pub is_terminal: bool,
+    /// Escape sequences are obeyed.
+    pub has_escapes: bool,
+    /// Colours are wanted.
+    pub has_colours: bool,
+    /// Columns of a row above the typed one.
+    pub width: usize,
+}
+
+impl Look {
+    /// As the environment says. `std` cannot ask for the window's width; two consoles often share a screen.
+    pub fn from_environment(is_terminal: bool) -> Look {
+        let variable = |name: &str| std::env::var(name).unwrap_or_default();
+        let is_set = |name: &str| std::env::var_os(name).is_some();
+        let is_old_windows = cfg!(windows) && !is_set("WT_SESSION") && !is_set("TERM");
+        let has_escapes = is_terminal && variable("TERM") != "dumb" && !is_old_windows;
+        let has_colours = has_escapes && variable("NO_COLOR").is_empty();
+        let width = variable("COLUMNS").parse().unwrap_or(60).clamp(20, 1000);
+        Look { is_terminal, has_escapes, has_colours, width }
+    }
+}
+
+/// One thing to say: rows of text that are harmless already.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// The first begins with its mark: two spaces, `* `, `! `, or a name. Further ones begin with four spaces.
+    pub rows: Vec<String>,
+    /// Of a message in its conversation: id and sendTime.
+    pub message: Option<(u64, u64)>,
+}
+
+impl Line {
+    /// Behind a mark: `  ` the answer to what was typed, `* ` something that happened, `! ` an error.
+    pub fn new(mark: &str, text: &str) -> Line {
+        Line { rows: vec![format!("{mark}{text}")], message: None }
+    }
+}
+
+/// What the screen's thread is told.
+enum Order {
+    /// Show these lines.
+    Show(Vec<Line>),
+    /// Print this and leave the cursor behind it. True: what is typed there is concealed.
+    Prompt(String, bool),
+    /// Enter was pressed; true: the typed row held a password.
+    Typed(bool),
+    /// The input ended without Enter.
+    InputEnded,
+}
+
+/// The way to the screen's thread.
+pub struct Screen {
+    orders: SyncSender<Order>,
+    thread: JoinHandle<()>,
+    is_terminal: bool,
+}
+
+impl Screen {
+    /// Starts the thread. It tells `main` which messages were shown, and when nobody reads the output any more.
+    pub fn start(
+        output: Box<dyn Write + Send>,
+        look: Look,
+        time_zone: i64,
+        to_main: Sender<Event>,
+    ) -> io::Result<Screen> {
+        let (orders, to_do) = mpsc::sync_channel(SCREEN_BATCHES);
+        let mut painter = Painter { output, look, time_zone, prompt: None, day: None };
+        let thread = thread::Builder::new().name("screen".to_owned());
+        let thread = thread.spawn(move || paint_all(&mut painter, &to_do, &to_main))?;
+        Ok(Screen { orders, thread, is_terminal: look.is_terminal })
+    }
+
+    /// Shows lines, in one write. False: the terminal is stopped (Ctrl-S) and too much waits for it already. A script
+    /// waits here until its reader has read.
+    pub fn show(&self, lines: Vec<Line>) -> bool {
+        self.order(Order::Show(lines))
+    }
+
+    /// Shows a prompt or a question.
+    pub fn prompt(&self, text: String, is_concealed: bool) {
+        self.order(Order::Prompt(text, is_concealed));
+    }
+
+    /// Enter was pressed: no prompt stands now. `held_password`: the row is to be erased.
+    pub fn typed(&self, held_password: bool) {
+        self.order(Order::Typed(held_password));
+    }
+
+    /// There will be no more input.
+    pub fn input_ended(&self) {
+        self.order(Order::InputEnded);
+    }
+
+    fn order(&self, order: Order) -> bool {
+        match self.is_terminal {
+            true => self.orders.try_send(order).is_ok(),
+            false => self.orders.send(order).is_ok(),
+        }
+    }
+
+    /// Waits until all is shown.
+    pub fn finish(self) {
+        drop(self.orders);
+        let _ = self.thread.join(); // an error: it panicked, and has said so
+    }
+}
+
+/// The screen's thread.
+fn paint_all(painter: &mut Painter, to_do: &Receiver<Order>, to_main: &Sender<Event>) {
+    for order in to_do {
+        let painted = match &order {
+            Order::Show(lines) => painter.show(lines),
+            Order::Prompt(text, is_concealed) => painter.prompt(text, *is_concealed),
+            Order::Typed(held_password) => painter.typed(*held_password),
+            Order::InputEnded => painter.input_ended(),
+        };
+        let shown = match (painted, &order) {
+            (Err(_), _) => {
+                let _ = to_main.send(Event::OutputGone);
+                return;
+            }
+            (Ok(()), Order::Show(lines)) => ids(lines),
+            (Ok(()), _) => Vec::new(),
+        };
+        if !shown.is_empty() && to_main.send(Event::Shown(shown)).is_err() {
+            return;
+        }
+    }
+}
+
+/// The ids of the messages among these lines.
+pub fn ids(lines: &[Line]) -> Vec<u64> {
+    lines.iter().filter_map(|line| line.message).map(|(id, _)| id).collect()
+}
+
+/// What the screen's thread knows.
+struct Painter {
+    output: Box<dyn Write + Send>,
+    look: Look,
+    time_zone: i64,
+    /// The prompt behind which somebody types now; true: concealed.
+    prompt: Option<(String, bool)>,
+    /// Of the message shown last: year, month, day.
+    day: Option<(i64, i64, i64)>,
+}
+
+impl Painter {
+    /// Station 6 of a message: where a prompt stands, above it.
+    fn show(&mut self, lines: &[Line]) -> io::Result<()> {
+        let rows = self.rows(lines);
+        let mut text = String::new();
+        match &self.prompt {
+            Some((_, is_concealed)) if self.look.has_escapes => {
+                let broken = rows.iter().flat_map(|row| broken(row, self.look.width));
+                let above = broken.map(|row| above(&self.coloured(&row), *is_concealed));
+                text += &format!("\x1b[?7l{}\x1b[?7h", above.collect::<String>());
+            }
+            Some((prompt, _)) => text += &format!("\n{}\n{prompt}", rows.join("\n")),
+            None => {
+                for row in rows {
+                    text += &self.coloured(&row);
+                    text.push('\n');
+                }
+            }
+        }
+        self.write(&text)
+    }
+
+    /// The rows of these lines; at a terminal messages have a clock time, and the first of a day a date line before it.
+    fn rows(&mut self, lines: &[Line]) -> Vec<String> {
+        let mut rows = Vec::new();
+        for line in lines {
+            let first = rows.len();
+            rows.extend_from_slice(&line.rows);
+            let Some((_, sent)) = line.message.filter(|_| self.look.is_terminal) else { continue };
+            let Civil { year, month, day, hour, minute, .. } = civil(sent, self.time_zone);
+            if let Some(row) = rows.get_mut(first) {
+                row.insert_str(0, &format!("[{hour:02}:{minute:02}] "));
+            }
+            if self.day.replace((year, month, day)) != Some((year, month, day)) {
+                let (hours, minutes) = (self.time_zone.abs() / 60, self.time_zone.abs() % 60);
+                let sign = if self.time_zone < 0 { '-' } else { '+' };
+                let date =
+                    format!("-- {year}-{month:02}-{day:02} ({sign}{hours:02}:{minutes:02}) --");
+                rows.insert(first, date);
+            }
+        }
+        rows
+    }
+
+    fn prompt(&mut self, text: &str, is_concealed: bool) -> io::Result<()> {
+        let conceal = if is_concealed && self.look.has_escapes { "\x1b[8m" } else { "" };
+        self.prompt = Some((text.to_owned(), is_concealed));
+        self.write(&format!("{text}{conceal}"))
+    }
+
+    /// The echo of Enter has moved the cursor to the next row. A password goes from the row above, whether concealed or not.
+    fn typed(&mut self, held_password: bool) -> io::Result<()> {
+        match self.prompt.take() {
+            Some((prompt, true)) if self.look.has_escapes => {
+                self.write(&format!("\x1b[0m\x1b[A\r\x1b[K{prompt}\n"))
+            }
+            Some(_) if held_password && self.look.has_escapes => self.write("\x1b[A\r\x1b[K"),
+            _ => Ok(()),
+        }
+    }
+
+    fn input_ended(&mut self) -> io::Result<()> {
+        match self.prompt.take() {
+            Some((_, true)) if self.look.has_escapes => self.write("\x1b[0m\n"),
+            Some(_) => self.write("\n"),
+            None => Ok(()),
+        }
+    }
+
+    /// Time dim, what happened yellow, errors red, names cyan; none of it reaches beyond its row.
+    fn coloured(&self, row: &str) -> String {
+        if !self.look.has_colours {
+            return row.to_owned();
+        }
+        if let Some((time, rest)) = row.split_once("] ").filter(|_| row.starts_with('[')) {
+            let (name, text) = rest.split_once(": ").unwrap_or(("", rest));
+            let colon = if name.is_empty() { "" } else { ": " };
+            return format!("\x1b[2m{time}]\x1b[0m \x1b[36m{name}\x1b[0m{colon}{text}");
+        }
+        match row.get(..2) {
+            Some("* ") => format!("\x1b[33m*\x1b[0m {}", &row[2..]),
+            Some("! ") => format!("\x1b[31m!\x1b[0m {}", &row[2..]),
+            _ => row.to_owned(),
+        }
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        self.output.write_all(text.as_bytes())?;
+        self.output.flush()
+    }
+}
+
+/// One row above the typed one: save the cursor (ESC 7), make room below (CR LF; at the bottom all scrolls up), go back
+/// up, insert a row (ESC [ L), which moves the typed one down; then to the saved column (ESC 8), one row down.
+fn above(row: &str, is_concealed: bool) -> String {
+    let (show, conceal) = if is_concealed { ("\x1b[0m", "\x1b[8m") } else { ("", "") };
+    format!("\x1b7\r\n\x1b[A\x1b[L{show}{row}\x1b8\x1b[B{conceal}")
+}

@@ -1,0 +1,137 @@
+//! The commands about messages: who is talked to, what is unread, one message to somebody, many lines as one message.
+//!
+//! Rules: what is shown whole is read, by pages, each with its CHAT_RECEIVED; what the screen does not take stays unread.
+//! Not here: how a text is sent (client.rs: `send_text`). Start with `open`.
+
+use std::time::Instant;
+
+use crate::client::commands::{needs, show_rows, text_of};
+use crate::client::conversation::{Conversation, Session, message_line};
+use crate::client::people::take_who;
+use crate::client::{Client, Failure, away};
+use crate::limits::{OPEN_PAGE, WAIT_DEADLINE, patiently};
+use crate::message::Code;
+
+/// Plain text.
+pub fn text(client: &mut Client, text: &str) -> Result<(), Failure> {
+    let open = client.session()?.open;
+    let with = open.ok_or_else(|| client.failure("noneOpen", &[]))?;
+    client.send_text(with, text)
+}
+
+/// `/msg WHO TEXT`.
+pub fn msg(client: &mut Client, rest: &str) -> Result<(), Failure> {
+    let (to_id, text) = take_who(client, rest)?;
+    match text.trim_start() {
+        "" => Err(needs(client, "TEXT")),
+        text => client.send_text(Conversation { is_friend: true, to_id }, text),
+    }
+}
+
+/// `/paste`: lines up to one that is `.` alone become one message. All of them are read, whatever is wrong with one.
+pub fn paste(client: &mut Client, _: &str) -> Result<(), Failure> {
+    if client.look.is_terminal {
+        client.answer("ask.paste", &[]);
+    }
+    let mut lines = Vec::new();
+    loop {
+        let line = client.next_line().ok_or(Failure::Ended)?;
+        let line = text_of(client, line);
+        if line.as_ref().is_ok_and(|line| line == ".") {
+            break;
+        }
+        lines.push(line);
+    }
+    let lines: Result<Vec<String>, Failure> = lines.into_iter().collect();
+    match lines?.join("\n") {
+        pasted if pasted.is_empty() => Err(needs(client, "TEXT")),
+        pasted => text(client, &pasted),
+    }
+}
+
+/// `/open [WHO]`: plain text goes there from here on; what is unread there is shown.
+pub fn open(client: &mut Client, rest: &str) -> Result<(), Failure> {
+    let with = match rest {
+        "" => oldest_unread(client)?,
+        _ => Conversation { is_friend: true, to_id: take_who(client, rest)?.0 },
+    };
+    let words = client.words;
+    let session = client.session_mut()?;
+    let unread = session.unread.remove(&with).unwrap_or_default();
+    let (username, who) = (session.username(with.to_id), session.who(with.to_id));
+    let person = session.people.get(&with.to_id).cloned().unwrap_or_default();
+    if !person.is_friend && unread.is_empty() {
+        return Err(client.refused(Code::NotFriends, &[("USERNAME", &username), ("NAME", &who)]));
+    }
+    session.open = Some(with);
+    let state = words.say(if person.is_online { "row.online" } else { "row.offline" }, &[]);
+    let number = unread.len();
+    client.answer(
+        "talking",
+        &[("USERNAME", &username), ("NAME", &who), ("STATE", &state), ("N", &number)],
+    );
+    for (page, messages) in unread.chunks(OPEN_PAGE).enumerate() {
+        let session = client.session()?;
+        let lines =
+            messages.iter().map(|(envelope, text)| message_line(words, session, envelope, text));
+        let lines = lines.collect();
+        if !client.show(lines) {
+            let rest = unread[page * OPEN_PAGE..].to_vec();
+            client.session_mut()?.unread.insert(with, rest);
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn oldest_unread(client: &Client) -> Result<Conversation, Failure> {
+    let first_id = |with: &Conversation| {
+        client.session.as_ref()?.unread[with].first().map(|(envelope, _)| envelope.id)
+    };
+    let oldest = client.session()?.unread.keys().min_by_key(|with| first_id(with));
+    oldest.copied().ok_or_else(|| client.failure("nothingUnread", &[]))
+}
+
+/// `/close`.
+pub fn close(client: &mut Client, _: &str) -> Result<(), Failure> {
+    let session = client.session_mut()?;
+    let closed = session.open.take().map(|with| session.who(with.to_id));
+    let who = closed.ok_or_else(|| client.failure("noneOpen", &[]))?;
+    client.answer("closed", &[("WHO", &who)]);
+    Ok(())
+}
+
+/// Of each conversation with unread messages: who, and how many.
+pub fn unread_rows(session: &Session) -> Vec<Vec<String>> {
+    let row =
+        |with: &Conversation| vec![session.who(with.to_id), session.unread_in(*with).to_string()];
+    session.unread.keys().map(row).collect()
+}
+
+/// `/unread`.
+pub fn unread(client: &mut Client, _: &str) -> Result<(), Failure> {
+    let session = client.session()?;
+    let (rows, number) = (unread_rows(session), session.unread_in_all());
+    show_rows(client, &rows);
+    client.answer("unread", &[("N", &number)]);
+    Ok(())
+}
+
+/// `/wait TEXT`, for scripts: until a row with this text stands behind the one that the last /wait found.
+pub fn wait(client: &mut Client, text: &str) -> Result<(), Failure> {
+    if text.is_empty() {
+        return Err(needs(client, "TEXT"));
+    }
+    let patience = patiently(WAIT_DEADLINE, client.config.patience);
+    let deadline = Instant::now() + patience;
+    let place = |client: &Client| client.log.iter().position(|row| row.contains(text));
+    while place(client).is_none() && client.step(Some(deadline)) {}
+    let found = place(client).and_then(|place| client.log.drain(..=place).next_back());
+    match found {
+        Some(row) => client.answer("seen", &[("LINE", &row.strip_prefix("  ").unwrap_or(&row))]),
+        None => client
+            .fail(client.failure("notSeen", &[("N", &away::seconds(patience)), ("TEXT", &text)])),
+    }
+    client.log.pop_back(); // what it says itself does not count
+    Ok(())
+}

@@ -1,0 +1,565 @@
+//! The console client as a script drives it: real programs on pipes, line by line.
+
+mod common;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use common::{Folder, Program, Server, run};
+use minim::client::words;
+
+/// Runs a script to its end: exit code and lines.
+fn script(server: &Server, options: &[&str], lines: &[&str]) -> (i32, Vec<String>) {
+    let mut console = server.console(options);
+    for line in lines {
+        console.line(line);
+    }
+    let (code, lines, errors) = console.finish();
+    assert_eq!(errors, "", "nothing on standard error");
+    (code, lines)
+}
+
+/// Alice and Bob, registered and friends.
+fn friends(server: &Server) {
+    let asks = ["/register alice 123456 Alice", "/register bob 123456 Bob", "/add bob"];
+    assert_eq!(script(server, &[], &asks).0, 0);
+    let accepts = ["/login bob 123456", "/accept"];
+    assert_eq!(script(server, &[], &accepts).0, 0);
+}
+
+/// A console in which NAME is logged in and talks to OTHER.
+fn talking(server: &Server, options: &[&str], name: &str, other: &str) -> Program {
+    let mut console = server.console(options);
+    console.line(&format!("/login {name} 123456"));
+    console.line(&format!("/open {other}"));
+    console.expect("talking to");
+    console
+}
+
+#[test]
+fn the_script_of_the_contract_prints_exactly_its_lines() {
+    let server = Server::start();
+    let lines = [
+        "/register alice 123456 Alice",
+        "/register bob 123456 Bob",
+        "/add bob",
+        "/friends",
+        "/freinds",
+        "hello",
+    ];
+    let (code, printed) = script(&server, &[], &lines);
+    let first = format!(
+        "minim client {}, connected to {} (same passphrase)",
+        env!("CARGO_PKG_VERSION"),
+        server.chat
+    );
+    let expected = [
+        first.as_str(),
+        "  registered alice, uid 1",
+        "  logged in as alice (Alice), uid 1",
+        "  friends 0 (0 online), groups 0, unread 0, requests 0",
+        "  registered bob, uid 2",
+        "  asked Bob to be friends, request #1",
+        "  friends 0, online 0",
+        "! unknown command /freinds, did you mean /friends?",
+        "! nobody is listening: /open WHO first, or /msg WHO TEXT",
+        "  goodbye",
+        "! commands failed: 2",
+    ];
+    assert_eq!(printed, expected);
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn a_text_goes_both_ways_in_chinese_and_its_partner_waits_for_events() {
+    let server = Server::start();
+    friends(&server);
+    let mut bob = server.console(&["--lang", "zh"]);
+    for line in ["/登录 bob 123456", "／打开 alice", "/wait 你好，世界", "、私信 alice 你好 🙂"]
+    {
+        bob.line(line);
+    }
+    bob.expect("  正在与 Alice（alice）聊天，");
+    let mut alice = talking(&server, &[], "alice", "bob");
+    alice.line("你好，世界");
+    alice.expect("  sent #");
+    bob.expect("Alice: 你好，世界");
+    bob.expect("  已出现：Alice: 你好，世界");
+    alice.expect("Bob: 你好 🙂");
+    assert_eq!(bob.finish().0, 0);
+    assert_eq!(alice.finish().0, 0);
+}
+
+#[test]
+fn what_waited_is_counted_at_login_shown_by_open_and_read_then() {
+    let server = Server::start();
+    friends(&server);
+    let mut words = vec!["/login alice 123456".to_owned(), "/open bob".to_owned()];
+    words.extend((1..=250).map(|number| format!("line {number}")));
+    let lines: Vec<&str> = words.iter().map(String::as_str).collect();
+    assert_eq!(script(&server, &[], &lines).0, 0);
+
+    let (code, printed) =
+        script(&server, &[], &["/login bob 123456", "/unread", "/open", "/unread", "/f"]);
+    assert_eq!(code, 0);
+    let text = printed.join("\n");
+    assert!(
+        text.contains(
+            "friends 1 (0 online), groups 0, unread 250, requests 0\n  unread: alice 250\n"
+        )
+    );
+    assert!(text.contains("  alice  250\n  unread 250\n"), "{text}");
+    assert!(text.contains(
+        "  talking to Alice (alice), offline, unread 250\nAlice: line 1\nAlice: line 2\n"
+    ));
+    assert!(text.contains("Alice: line 250\n  unread 0\n"), "{text}");
+    assert!(text.contains(
+        "  1  alice  Alice  not said  offline  friend  unread 0\n  friends 1, online 0\n"
+    ));
+    assert_eq!(printed.iter().filter(|line| line.starts_with("Alice: line ")).count(), 250);
+
+    let (_, printed) = script(&server, &[], &["/login bob 123456", "/open"]);
+    assert!(printed.contains(&"  friends 1 (0 online), groups 0, unread 0, requests 0".to_owned()));
+    assert!(printed.contains(&"! nothing is unread".to_owned()));
+}
+
+#[test]
+fn a_message_for_another_conversation_is_announced_and_stays_unread() {
+    let server = Server::start();
+    friends(&server);
+    let mut bob = server.console(&[]);
+    bob.line("/login bob 123456");
+    bob.expect("friends 1 (0 online)");
+    let mut alice = talking(&server, &[], "alice", "bob");
+    bob.expect("* Alice is online");
+    alice.line("one");
+    bob.expect("* Alice: one (unread 1, /open alice)");
+    alice.line("two");
+    bob.expect("* Alice: two (unread 2, /open alice)");
+    bob.line("/open Alice"); // the username will do, since only one known person has it
+    bob.expect("  talking to Alice (alice), online, unread 2");
+    bob.expect("Alice: two");
+    bob.line("/close");
+    bob.expect("  closed alice");
+    alice.end_of_input();
+    bob.expect("* Alice is offline");
+}
+
+#[test]
+fn friends_come_and_go() {
+    let server = Server::start();
+    let registers =
+        ["/register carol 1 Bob", "/register bob 123456 Bob", "/login carol 1", "/add bob"];
+    assert_eq!(script(&server, &[], &registers).0, 0);
+    assert_eq!(script(&server, &[], &["/register alice 123456 Alice m", "/add @2"]).0, 0);
+
+    let mut bob = server.console(&[]);
+    bob.line("/login bob 123456");
+    bob.expect("  friends 0 (0 online), groups 0, unread 0, requests 2");
+    bob.expect("* request #1: Bob (carol) wants to be your friend");
+    bob.expect("* request #2: Alice (alice) wants to be your friend");
+    for (line, answer) in [
+        ("/accept", "! several requests wait: #1, #2"),
+        ("/accept 9", "! there is no message #9 for you"),
+        ("/accept nine", "! /accept needs ID: /accept [ID]"),
+        ("/accept #2", "  accepted request #2"),
+        ("", "* Alice is your friend now"),
+        ("/requests", "* request #1: Bob (carol) wants to be your friend"),
+        ("", "  requests 1"),
+        ("/reject", "  rejected request #1"),
+        ("/reject", "! no request waits"),
+        ("/reject 1", "! request #1 is answered already"),
+        ("/add ALICE", "! Alice is your friend already"),
+        ("/add bob", "! the server refused this: "),
+        ("/add nobody", "! nobody is called nobody"),
+        ("/search A", "  3  alice  Alice  male      offline  friend"),
+        ("", "  1  carol  Bob    not said  -        -"),
+        ("", "  found 2"),
+        ("/msg carol hi", "! Bob (carol) is not your friend: /add carol"),
+        ("/open carol", "! Bob (carol) is not your friend: /add carol"),
+        ("/delete alice", "  Alice is no longer your friend"),
+        ("", "* Alice is no longer your friend"),
+        ("/friends", "  friends 0, online 0"),
+        ("/delete alice", "! Alice is not your friend: /add alice"),
+    ] {
+        if !line.is_empty() {
+            bob.line(line);
+        }
+        let came = bob.next_line().expect("an answer");
+        assert!(came.starts_with(answer), "{line}: {answer:?}, came {came:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_says_why_and_what_helps() {
+    let server = Server::start();
+    let mut console = server.console(&[]);
+    console.next_line();
+    for (line, answer) in [
+        ("/friends", "! log in first: /login NAME"),
+        ("hello", "! log in first: /login NAME"),
+        ("/logout", "! log in first: /login NAME"),
+        ("/login", "! /login needs NAME: /login [NAME [PASSWORD]]"),
+        ("/login alice", "! /login needs PASSWORD: /login [NAME [PASSWORD]]"),
+        ("/login alice 1", "! wrong name or password"),
+        ("/register", "! /register needs NAME: /register [NAME PASSWORD [USERNAME [SEX]]]"),
+        ("/register alice 1 Alice x", "! /register needs SEX (m or f): /register"),
+        ("/register \" alice\" 1", "! the server refused this: loginName: "),
+        ("/register \"a b\" 1", "  registered a b, uid 1"),
+        ("", "  logged in as a b (a b), uid 1"),
+        ("", "  friends 0 (0 online), groups 0, unread 0, requests 0"),
+        ("/register “A B” 2", "! the login name A B is taken, choose another"),
+        ("/hlep", "! unknown command /hlep, did you mean /help?"),
+        ("/hlpe", "! unknown command /hlpe, /help lists all"),
+        ("/", "! unknown command /, /help lists all"),
+        ("/search", "! /search needs TEXT: /search TEXT"),
+        ("/msg a", "! nobody is called a"),
+        ("/msg \"a b\"", "! /msg needs TEXT: /msg WHO TEXT"),
+        ("/close", "! nobody is listening: /open WHO first, or /msg WHO TEXT"),
+        ("/help /m", "  /msg WHO TEXT"),
+        ("", "  sends one message without opening"),
+        ("", "  on the wire: CHAT_SEND_MSG"),
+        ("/logout", "  logged out"),
+        ("/q", "  goodbye"),
+        ("", "! commands failed: 17"),
+    ] {
+        if !line.is_empty() {
+            console.line(line);
+        }
+        let came = console.next_line().expect("an answer");
+        assert!(came.starts_with(answer), "{line}: {answer:?}, came {came:?}");
+    }
+}
+
+#[test]
+fn a_script_takes_its_password_from_the_environment() {
+    let server = Server::start();
+    let mut console = server.console_with(&[], &[("MINIM_PASSWORD", "from outside")]);
+    for line in ["/register alice", "/logout", "/login alice"] {
+        console.line(line);
+    }
+    let (code, lines, _) = console.finish();
+    assert_eq!(code, 0, "{lines:?}");
+    assert_eq!(script(&server, &[], &["/login alice \"from outside\""]).0, 0);
+}
+
+#[test]
+fn texts_are_shown_so_that_no_terminal_obeys_them() {
+    let server = Server::start();
+    let mut bob = server.console(&[]);
+    bob.line("/register bob 1");
+    bob.expect("requests 0");
+    let mut mallory = server.peer();
+    mallory.request(serde_json::json!({"type": "REGISTER", "loginName": "* mallory:",
+        "pwd": "mallory's", "username": "! error, \u{61c}see", "sex": 0}));
+    let login = mallory.log_in_with("* mallory:", "mallory's");
+    let sid = login["sessionId"].as_str();
+    server.get("/addFriendsOrGroup?friendId=1", sid);
+    let line = bob.expect("* request #1: ");
+    let who = "\"! error, \\u{61c}see\" (\"* mallory:\")";
+    assert_eq!(line, format!("* request #1: {who} wants to be your friend"));
+    bob.line("/accept");
+    bob.line("/open \"* mallory:\"");
+    bob.expect("talking to \"! error, \\u{61c}see\" (\"* mallory:\"), online, unread 0");
+
+    let long: Vec<String> = (1..=30).map(|number| format!("line {number}")).collect();
+    assert_eq!(
+        mallory.say(1, &format!("{}\n! commands failed: 9", long.join("\n")))["type"],
+        "ACK"
+    );
+    bob.expect("\"! error, \\u{61c}see\": line 1");
+    for number in 2..=21 {
+        assert_eq!(bob.next_line(), Some(format!("    line {number}")));
+    }
+    assert_eq!(bob.next_line().as_deref(), Some("    (more lines: 10, /history)"));
+    mallory.say(1, "\u{202e}abc\u{2028}\t👨‍👩‍👧 e\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}");
+    let line = bob.expect("abc");
+    let text = "\\u{202e}abc\\u{2028} 👨‍👩‍👧 e\u{301}\u{302}\u{303}\u{304}";
+    assert_eq!(line, format!("\"! error, \\u{{61c}}see\": {text}"));
+}
+
+#[test]
+fn lines_of_any_bytes_and_any_length_do_no_harm() {
+    let server = Server::start();
+    friends(&server);
+    let mut bob = talking(&server, &[], "bob", "alice");
+    let mut alice = talking(&server, &[], "alice", "bob");
+    alice.bytes(b"\xc4\xe3\n/help\r\n");
+    alice.expect("! this line is not UTF-8");
+    alice.expect("  /register");
+    alice.line("");
+    alice.line(&"c".repeat(20_000));
+    alice.expect("! a message has at most 16384 bytes, this one 20000");
+    alice.line(&"d".repeat(16_384));
+    alice.expect("  sent #");
+    assert!(bob.expect("Alice: ").ends_with(&"d".repeat(16_384)));
+    alice.line("//help and ／／help");
+    alice.line("、 no command");
+    alice.line("/paste");
+    alice.bytes("first\n\n/quit\n.\n".as_bytes());
+    assert_eq!(bob.next_line().as_deref(), Some("Alice: /help and ／／help"));
+    assert_eq!(bob.next_line().as_deref(), Some("Alice: 、 no command"));
+    assert_eq!(bob.next_line().as_deref(), Some("Alice: first"));
+    assert_eq!(bob.next_line().as_deref(), Some("    "));
+    assert_eq!(bob.next_line().as_deref(), Some("    /quit"));
+    alice.bytes(b"/unread without a line feed at the end of input");
+    let (code, lines, _) = alice.finish();
+    assert_eq!((code, lines.last().map(String::as_str)), (1, Some("! commands failed: 2")));
+}
+
+#[test]
+fn a_killed_server_is_waited_for_and_each_text_arrives_once_in_order() {
+    let mut server = Server::start();
+    friends(&server);
+    let mut bob = talking(&server, &[], "bob", "alice");
+    let mut alice = talking(&server, &[], "alice", "bob");
+    server.kill();
+    alice.expect("! connection lost (the server closed it), trying again in 1 s");
+    bob.expect("! connection lost (the server closed it), trying again in 1 s");
+    alice.line("one");
+    alice.expect("  not sent yet, waiting for the connection: 1");
+    alice.line("two");
+    alice.expect("  not sent yet, waiting for the connection: 2");
+    alice.line("/friends");
+    alice.expect("! not connected, /friends was not done");
+    server.start_again();
+    alice.expect("* connected again, logged in as alice");
+    alice.expect("  sent #");
+    alice.expect("  sent #");
+    bob.expect("Alice: one");
+    bob.expect("Alice: two");
+    alice.line("three");
+    bob.expect("Alice: three");
+    for text in ["one", "two", "three"] {
+        let line = format!("Alice: {text}");
+        assert_eq!(bob.transcript.iter().filter(|shown| **shown == line).count(), 1, "{line}");
+    }
+    for console in [&alice, &bob] {
+        let lost = console.transcript.iter().filter(|line| line.starts_with("! connection lost"));
+        assert_eq!(lost.count(), 1);
+    }
+    assert_eq!(bob.finish().0, 0);
+    let (code, lines, _) = alice.finish();
+    assert_eq!((code, lines.last().map(String::as_str)), (1, Some("! commands failed: 1")));
+}
+
+#[test]
+fn a_script_without_server_gives_up_and_what_was_not_sent_is_a_failure() {
+    let mut server = Server::start();
+    friends(&server);
+    let mut alice = talking(&server, &["--patience", "0.05"], "alice", "bob");
+    server.kill();
+    alice.expect("! connection lost (the server closed it), trying again in 0.05 s");
+    alice.line("one");
+    alice.expect("  not sent yet, waiting for the connection: 1");
+    while alice.next_line().is_some() {}
+    assert_eq!(alice.transcript.last().map(String::as_str), Some("! commands failed: 1"));
+    assert_eq!(alice.finish().0, 1);
+}
+
+#[test]
+fn a_text_without_ack_is_sent_again_on_a_new_connection_and_arrives_once() {
+    let server = Server::start();
+    friends(&server);
+    let mut bob = talking(&server, &[], "bob", "alice");
+    let relay = Relay::start(server.chat);
+    let port = relay.address.port().to_string();
+    let mut alice = talking(&server, &["--chatPort", &port, "--patience", "0.1"], "alice", "bob");
+    relay.is_mute.store(true, Ordering::SeqCst);
+    alice.line("once");
+    alice.expect("! connection lost (no answer), trying again in 0.1 s");
+    bob.expect("Alice: once"); // it had arrived; the ACK was lost
+    relay.is_mute.store(false, Ordering::SeqCst);
+    alice.expect("* connected again, logged in as alice");
+    alice.expect("  sent #");
+    alice.line("and then this");
+    bob.expect("Alice: and then this");
+    assert_eq!(bob.transcript.iter().filter(|line| *line == "Alice: once").count(), 1);
+    assert_eq!(alice.finish().0, 0);
+}
+
+/// Passes bytes between clients and a server, and swallows those of the server while it is mute.
+struct Relay {
+    address: SocketAddr,
+    is_mute: Arc<AtomicBool>,
+}
+
+impl Relay {
+    fn start(server: SocketAddr) -> Relay {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let is_mute = Arc::new(AtomicBool::new(false));
+        let never = Arc::new(AtomicBool::new(false));
+        let relay = Relay { address, is_mute: is_mute.clone() };
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(server) else { return };
+                let back =
+                    (server.try_clone().expect("a clone"), client.try_clone().expect("a clone"));
+                let (never, is_mute) = (never.clone(), is_mute.clone());
+                thread::spawn(move || pass(client, server, &never));
+                thread::spawn(move || pass(back.0, back.1, &is_mute));
+            }
+        });
+        relay
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool) {
+    let mut piece = [0; 4096];
+    while let Ok(count @ 1..) = from.read(&mut piece) {
+        if !is_mute.load(Ordering::SeqCst) && to.write_all(&piece[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+#[test]
+fn a_second_login_ends_the_first_script_at_once_and_no_offline_flicker_remains() {
+    let server = Server::start();
+    friends(&server);
+    let mut bob = talking(&server, &[], "bob", "alice");
+    let mut first = server.console(&[]);
+    first.line("/login alice 123456");
+    first.expect("requests 0");
+    bob.expect("* Alice is online");
+    let mut second = server.console(&[]);
+    second.line("/login alice 123456");
+    second.expect("requests 0");
+    first.expect("* logged out: alice logged in at another place");
+    assert_eq!(first.finish(), (1, vec![], String::new()));
+    second.line("/msg bob here");
+    bob.expect("Alice: here");
+    let mut states = bob.transcript.iter().filter(|line| line.starts_with("* Alice is"));
+    assert_eq!(states.next_back().map(String::as_str), Some("* Alice is online"));
+}
+
+#[test]
+fn logging_in_as_somebody_else_logs_out_first() {
+    let server = Server::start();
+    friends(&server);
+    let mut console = server.console(&[]);
+    console.line("/login alice 123456");
+    console.line("/login bob 123456");
+    console.expect("logged in as bob (Bob), uid 2");
+    console.line("/friends");
+    assert_eq!(console.expect("alice"), "  1  alice  Alice  not said  offline  friend  unread 0");
+}
+
+#[test]
+fn another_passphrase_or_no_server_is_told_on_standard_error_and_ends_with_1() {
+    let server = Server::start();
+    let wrong = server.console(&["--passphrase", "other"]).finish();
+    let address = server.chat;
+    let reason =
+        format!("! {address} has another passphrase: start both with the same --passphrase\n");
+    assert_eq!(wrong, (1, vec![], reason));
+
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let free = listener.local_addr().expect("an address");
+    drop(listener);
+    let folder = Folder::new();
+    let (code, lines, errors) =
+        run(folder.path(), &["client", "--chatPort", &free.port().to_string(), "--lang", "en"]);
+    assert_eq!((code, lines.as_str()), (1, ""));
+    let start = format!("! nobody listens on {free} (");
+    let end = "): is the server running? See --serverIp, --chatPort\n";
+    assert!(errors.starts_with(&start) && errors.ends_with(end), "{errors}");
+}
+
+#[test]
+fn when_nobody_reads_the_output_the_client_logs_out_and_ends_with_1() {
+    let server = Server::start();
+    friends(&server);
+    let mut bob = talking(&server, &[], "bob", "alice");
+    let port = server.chat.port().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_minim"));
+    command.args(["client", "--lang", "en", "--chatPort", &port]).current_dir(server.folder());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut alice = command.spawn().expect("minim starts");
+    let mut input = alice.stdin.take().expect("piped");
+    let mut output = BufReader::new(alice.stdout.take().expect("piped"));
+    input.write_all(b"/login alice 123456\n").expect("the client reads");
+    let mut line = String::new();
+    while !line.contains("requests 0") {
+        line.clear();
+        assert_ne!(output.read_line(&mut line).expect("UTF-8"), 0);
+    }
+    bob.expect("* Alice is online");
+    drop(output);
+    input.write_all(b"/friends\n").expect("the client reads");
+    bob.expect("* Alice is offline");
+    let ended = alice.wait_with_output().expect("a child of ours");
+    assert_eq!(ended.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    drop(input);
+}
+
+#[test]
+fn everything_works_with_plain_http_too() {
+    let server = Server::start();
+    friends(&server);
+    let (code, lines) = script(&server, &["--http", "plain"], &["/login bob 123456", "/friends"]);
+    assert_eq!((code, lines[4].as_str()), (0, "  friends 1, online 0"));
+}
+
+/// The `{NAME}`s of a line, sorted.
+fn places(line: &str) -> Vec<&str> {
+    let mut places: Vec<&str> =
+        line.split('{').skip(1).map(|behind| behind.split('}').next().expect("a name")).collect();
+    places.sort_unstable();
+    places
+}
+
+#[test]
+fn every_word_stands_in_both_languages_once_and_is_used() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client");
+    let mut source = String::new();
+    for file in fs::read_dir(folder).expect("a folder") {
+        let path = file.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            source += &fs::read_to_string(path).expect("UTF-8");
+        }
+    }
+    source += &fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client.rs"))
+        .expect("UTF-8");
+
+    let mut seen = HashMap::new();
+    for [key, english, chinese] in words::rows() {
+        assert!(!english.is_empty(), "{key} has no words");
+        assert_eq!(seen.insert(key, english), None, "{key} stands there twice");
+        if !chinese.is_empty() {
+            assert_eq!(places(english), places(chinese), "{key}");
+        }
+        let group = key.split('.').next().expect("a key");
+        let by_group =
+            ["help", "usage", "wire", "argument", "refused", "sex", "request"].contains(&group);
+        let base = key.strip_suffix(".shown").unwrap_or(key);
+        assert!(by_group || source.contains(&format!("\"{base}\"")), "{key} is not used");
+    }
+    for name in source.split("name: \"").skip(1).map(|rest| rest.split('"').next().expect("a name"))
+    {
+        for part in ["help", "usage", "wire"] {
+            assert!(
+                seen.contains_key(format!("{part}.{name}").as_str()),
+                "{part}.{name} is missing"
+            );
+        }
+    }
+    for call in
+        ["say(\"", "answer(\"", "event(\"", "trouble(\"", "failure(\"", "question(client, \""]
+    {
+        for key in source.split(call).skip(1).map(|rest| rest.split('"').next().expect("a key")) {
+            assert!(seen.contains_key(key), "{key} is not in words.txt");
+        }
+    }
+}

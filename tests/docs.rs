@@ -1,0 +1,114 @@
+//! What the documents say of the source is true: a place that they name is there.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files of one kind below a folder.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in
+        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
+    {
+        if entry.is_dir() {
+            found.extend(files(&entry, extension));
+        } else if entry.extension().is_some_and(|found| found == extension) {
+            found.push(entry);
+        }
+    }
+    found
+}
+
+/// Texts between single backticks, outside of fenced blocks.
+fn code_spans(text: &str) -> Vec<String> {
+    let mut spans = Vec::new();
+    let mut fenced = false;
+    for line in text.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        if !fenced && !line.trim_start().starts_with("```") {
+            spans.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    spans
+}
+
+#[test]
+fn every_function_that_a_document_names_is_in_the_file_that_it_names() {
+    let mut named = 0;
+    for document in ["README.md", "PROTOCOL.md"] {
+        let text = fs::read_to_string(root().join(document)).expect(document);
+        for span in code_spans(&text) {
+            let Some((file, name)) = span.split_once(": ") else { continue };
+            if !file.ends_with(".rs") {
+                continue;
+            }
+            let path = root().join("src").join(file);
+            let source =
+                fs::read_to_string(&path).unwrap_or_else(|_| panic!("{document}: no file {file}"));
+            let name = name.rsplit("::").next().expect("a name");
+            let kinds = ["fn", "struct", "enum", "const", "static"];
+            let is_defined = kinds.iter().any(|kind| {
+                let start = format!("{kind} {name}");
+                source.match_indices(&start).any(|(place, _)| {
+                    let behind = source[place + start.len()..].chars().next();
+                    behind.is_none_or(|c| !c.is_alphanumeric() && c != '_')
+                })
+            });
+            assert!(is_defined, "{document}: {file} has no {name}");
+            named += 1;
+        }
+    }
+    assert!(named >= 6, "the way of one message has six stations, {named} are named");
+}
+
+#[test]
+fn every_file_that_a_document_names_is_there() {
+    for document in ["README.md", "PROTOCOL.md"] {
+        let text = fs::read_to_string(root().join(document)).expect(document);
+        for span in code_spans(&text) {
+            let file = span.split(": ").next().unwrap_or_default();
+            if file.ends_with(".rs") && !file.contains(' ') {
+                let places = [root().join("src").join(file), root().join(file)];
+                assert!(places.iter().any(|place| place.exists()), "{document}: no file {file}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_source_file_begins_with_its_purpose_and_the_map_has_every_module() {
+    let map = fs::read_to_string(root().join("src/lib.rs")).expect("the map");
+    for path in files(&root().join("src"), "rs") {
+        let source = fs::read_to_string(&path).expect("a source file");
+        assert!(source.starts_with("//! "), "{} does not say what it is for", path.display());
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("a name");
+        let is_top = path.parent() == Some(&root().join("src")) && name != "main" && name != "lib";
+        assert!(
+            !is_top || map.contains(&format!("pub mod {name};")),
+            "lib.rs does not show {name}"
+        );
+    }
+}
+
+#[test]
+fn every_limit_is_used_and_nothing_unsafe_or_unproved_stands_in_the_source() {
+    let limits = fs::read_to_string(root().join("src/limits.rs")).expect("limits.rs");
+    let mut others = String::new();
+    for path in
+        files(&root().join("src"), "rs").into_iter().filter(|path| !path.ends_with("limits.rs"))
+    {
+        others += &fs::read_to_string(&path).expect("a source file");
+    }
+    let words: HashSet<&str> = others.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    for line in limits.lines().filter_map(|line| line.strip_prefix("pub const ")) {
+        let name = line.split(':').next().expect("a name");
+        assert!(words.contains(name), "nobody uses {name}");
+    }
+    for forbidden in ["unsafe {", "macro_rules!", ".unwrap()", "panic!(", "todo!("] {
+        assert!(!others.contains(forbidden), "{forbidden} in the source");
+    }
+}
