@@ -213,9 +213,7 @@ impl Client {
             Err(wire::Error::OtherPassphrase) => {
                 Err(self.failure("start.passphrase", &[("ADDRESS", &address)]))
             }
-            Err(wire::Error::Io(error)) => {
-                Err(self.nobody_listens(address, &error.kind().to_string()))
-            }
+            Err(wire::Error::Io(error)) => Err(self.nobody_listens(address, &error.kind().to_string())),
             Err(other) => Err(self.nobody_listens(address, &other.to_string())),
         }
     }
@@ -252,8 +250,7 @@ impl Client {
     fn log_in(&mut self, login_name: &str, pwd: &str) -> Result<(), Failure> {
         let mut link = self.open(self.config.chat_port)?;
         let (login_name, pwd) = (login_name.to_owned(), pwd.to_owned());
-        let request =
-            FromClient::Login { client_no: self.client_no(), login_name, pwd: pwd.clone() };
+        let request = FromClient::Login { client_no: self.client_no(), login_name, pwd: pwd.clone() };
         let answer = self.ask(&mut link, &request)?;
         let FromServer::LoginOk { user, session_id, http_port, last_id, .. } = answer else {
             return Err(self.no_answer());
@@ -265,7 +262,7 @@ impl Client {
     }
 
     fn start_reader(&mut self, mut link: Link) -> Result<Connection, Failure> {
-        link.receiver.trust();
+        link.receiver.after_login();
         let (socket, sender) = (Arc::new(link.socket), link.sender);
         self.connections += 1;
         let number = self.connections;
@@ -284,8 +281,7 @@ impl Client {
     /// From the first prompt to the goodbye.
     fn converse(mut self) -> u8 {
         let (version, address) = (env!("CARGO_PKG_VERSION"), self.address());
-        let connected =
-            self.words.say("start.connected", &[("VERSION", &version), ("ADDRESS", &address)]);
+        let connected = self.words.say("start.connected", &[("VERSION", &version), ("ADDRESS", &address)]);
         self.show(vec![Line::new("", &connected)]);
         if self.look.is_terminal {
             self.show(vec![Line::new("", &self.words.say("start.hint", &[]))]);
@@ -336,9 +332,7 @@ impl Client {
         }
         let until = deadline.into_iter().chain(self.next_care()).min();
         let event = match until {
-            Some(until) => {
-                self.events.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
-            }
+            Some(until) => self.events.recv_timeout(until.saturating_duration_since(Instant::now())).ok(),
             None => self.events.recv().ok(),
         };
         if let Some(event) = event {
@@ -383,8 +377,7 @@ impl Client {
         let client_no = self.client_no();
         let Conversation { is_friend, to_id } = to;
         let (msg_type, msg_text) = ("TEXT".to_owned(), text.to_owned());
-        let request =
-            ChatSendMsg { client_no, is_friend, to_id, send_time: now_ms(), msg_type, msg_text };
+        let request = ChatSendMsg { client_no, is_friend, to_id, send_time: now_ms(), msg_type, msg_text };
         if self.session()?.unsent.len() >= MAX_UNSENT {
             return Err(self.refused(Code::TooMany, &[]));
         }
@@ -440,9 +433,8 @@ impl Client {
     fn fence(&mut self) {
         self.ping();
         let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
-        let waits = |client: &Client| {
-            client.connection.as_ref().is_some_and(|connection| connection.pings > 0)
-        };
+        let waits =
+            |client: &Client| client.connection.as_ref().is_some_and(|connection| connection.pings > 0);
         while waits(self) && self.step(Some(deadline)) {}
     }
 

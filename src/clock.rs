@@ -33,15 +33,7 @@ pub fn civil(ms: u64, offset: i64) -> Civil {
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = date_of(days);
     let weekday = (days + 4).rem_euclid(7); // 1970-01-01 was a Thursday
-    Civil {
-        year,
-        month,
-        day,
-        hour: rest / 3600,
-        minute: rest / 60 % 60,
-        second: rest % 60,
-        weekday,
-    }
+    Civil { year, month, day, hour: rest / 3600, minute: rest / 60 % 60, second: rest % 60, weekday }
 }
 
 /// Year, month and day of the day `days` after 1970-01-01. Years begin in March here, so that the

@@ -7,18 +7,15 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::limits::{MAX_CLIENTS, MAX_NAME, MAX_NUMBER};
+use crate::limits::{MAX_CLIENTS, MAX_NAME, MAX_NUMBER, patiently};
 
 /// Name, kind of value, default and meaning of each option, in the order in which help prints them.
+#[rustfmt::skip]
 const OPTIONS: [[&str; 4]; 20] = [
     ["config", "FILE", "server.conf", "where further options stand, one `name = value` a line"],
-    [
-        "serverIp",
-        "ADDRESS",
-        "127.0.0.1",
-        "to listen on or connect to; 0.0.0.0 or :: opens it to the LAN",
-    ],
+    ["serverIp", "ADDRESS", "127.0.0.1", "to listen on or connect to; 0.0.0.0 or :: opens it to the LAN"],
     ["chatPort", "PORT", "8888", "TCP port of the chat; 0: any free one"],
     ["httpPort", "PORT", "8080", "TCP port of HTTP; 0: any free one"],
     ["tapPort", "PORT", "8887", "where `tap` listens"],
@@ -26,12 +23,7 @@ const OPTIONS: [[&str; 4]; 20] = [
     ["broadcast", "ADDRESSES", "255.255.255.255", "where to broadcast, with commas"],
     ["name", "NAME", "this computer's", "what a server is called when it is looked for"],
     ["dataDir", "FOLDER", "data", "files, pictures, the SQLite database"],
-    [
-        "database",
-        "URL",
-        "minim.db in dataDir",
-        "sqlite:PATH, or mysql://user:password@host:3306/minim",
-    ],
+    ["database", "URL", "minim.db in dataDir", "sqlite:PATH, or mysql://user:password@host:3306/minim"],
     ["passphrase", "TEXT", "hfut", "both ends must agree"],
     ["maxFileSize", "BYTES", "4294967296", "longest file"],
     ["maxClients", "NUMBER", "4096", "chat connections at the same time"],
@@ -85,6 +77,13 @@ pub struct Config {
     pub time_zone: Option<i64>,
 }
 
+impl Config {
+    /// The moment when a deadline of a connection passes that begins now.
+    pub fn deadline(&self, limit: Duration) -> Instant {
+        Instant::now() + patiently(limit, self.patience)
+    }
+}
+
 /// Which database, by its URL.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Database {
@@ -124,25 +123,6 @@ pub enum Lang {
     Zh,
 }
 
-/// What was wrong on the command line or in the file, and what would be right. Exit code 2.
-#[derive(Debug)]
-pub struct Error(String);
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What the words of a command line ask for.
-#[derive(Debug)]
-pub enum Asked {
-    /// `--help`.
-    Help,
-    /// To go on, with these options.
-    Config(Box<Config>),
-}
-
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
@@ -162,43 +142,41 @@ fn masked(url: &str) -> String {
     format!("{scheme}://{user}{secret}{}", &rest[at..])
 }
 
-/// The options of a command line (the words behind the verb), and of the file that it names, or of `server.conf`
-/// in the current folder where there is one.
-pub fn read(words: &[String]) -> Result<Asked, Error> {
-    let mut given = Vec::new();
+/// The options of a command line (the words behind the verb), and of the file that it names, or of `server.conf` in the
+/// current folder where there is one. None: `--help` was asked for. An error says what was wrong, where, and what would
+/// be right; the exit code is then 2.
+pub fn read(words: &[String]) -> Result<Option<Config>, String> {
+    let mut given: Vec<(&str, &str)> = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let Some(name) = word.strip_prefix("--") else {
             let word = masked(word);
-            return Err(Error(format!("{word:?} is no option: options are written --name value")));
+            return Err(format!("{word:?} is no option: options are written --name value"));
         };
-        known(name).map_err(|error| Error(format!("--{name}: {error}")))?;
+        known(name).map_err(|error| format!("--{name}: {error}"))?;
         if name == "help" {
-            return Ok(Asked::Help);
+            return Ok(None);
         }
-        let value =
-            words.next().ok_or_else(|| Error(format!("--{name} needs a value behind it")))?;
-        given.push((name.to_owned(), value.clone()));
+        let value = words.next().ok_or_else(|| format!("--{name} needs a value behind it"))?;
+        given.push((name, value));
     }
 
     let mut config = defaults();
-    let named =
-        given.iter().rev().find(|(name, _)| name == "config").map(|(_, value)| Path::new(value));
-    if let Some(file) =
-        named.or_else(|| Some(Path::new("server.conf")).filter(|path| path.exists()))
-    {
-        read_file(&mut config, file)?;
+    match given.iter().rfind(|(name, _)| *name == "config") {
+        Some((_, file)) => read_file(&mut config, Path::new(file))?,
+        None if Path::new("server.conf").exists() => {
+            read_file(&mut config, Path::new("server.conf"))?;
+        }
+        None => {}
     }
-    for (name, value) in &given {
-        set(&mut config, name, value).map_err(|error| {
-            let value = masked(value);
-            Error(format!("--{name} {value}: {error}"))
-        })?;
+    for (name, value) in given {
+        let wrong = |error| format!("--{name} {}: {error}", masked(value));
+        set(&mut config, name, value).map_err(wrong)?;
     }
     if matches!(&config.database, Database::Sqlite(path) if path.as_os_str().is_empty()) {
         config.database = Database::Sqlite(config.data_dir.join("minim.db"));
     }
-    Ok(Asked::Config(Box::new(config)))
+    Ok(Some(config))
 }
 
 fn defaults() -> Config {
@@ -231,37 +209,36 @@ fn name_from_environment() -> String {
 
 /// The first of the locale's variables that is set decides; only `zh…` is Chinese.
 fn lang_from_environment() -> Lang {
-    let variables =
-        ["LC_ALL", "LC_MESSAGES", "LANG"].map(|name| std::env::var(name).unwrap_or_default());
+    let variables = ["LC_ALL", "LC_MESSAGES", "LANG"].map(|name| std::env::var(name).unwrap_or_default());
     let locale = variables.into_iter().find(|value| !value.is_empty());
     if locale.is_some_and(|locale| locale.starts_with("zh")) { Lang::Zh } else { Lang::En }
 }
 
 /// Lines `name = value`; `#` and what follows it is a comment; blanks around name and value do not count.
-fn read_file(config: &mut Config, file: &Path) -> Result<(), Error> {
+fn read_file(config: &mut Config, file: &Path) -> Result<(), String> {
     let shown = file.display();
-    let bytes =
-        std::fs::read(file).map_err(|error| Error(format!("cannot read {shown}: {error}")))?;
+    let bytes = std::fs::read(file).map_err(|error| format!("cannot read {shown}: {error}"))?;
     for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-        let wrong = |error: String| Error(format!("{shown}, line {}: {error}", index + 1));
-        let line = std::str::from_utf8(line)
-            .map_err(|_| wrong("not UTF-8: save the file as UTF-8".into()))?;
-        let line = line.trim_start_matches('\u{feff}'); // some editors begin a file with it
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if line.is_empty() {
-            continue;
-        }
-        let (name, value) =
-            line.split_once('=').ok_or_else(|| wrong("not name = value".to_owned()))?;
-        let (name, value) = (name.trim(), value.trim());
-        if name == "config" || name == "help" {
-            return Err(wrong(format!("{name} stands on the command line alone")));
-        }
-        known(name).map_err(|error| wrong(format!("{name}: {error}")))?;
-        set(config, name, value)
-            .map_err(|error| wrong(format!("{name} = {}: {error}", masked(value))))?;
+        let outcome = read_line(config, line);
+        outcome.map_err(|error| format!("{shown}, line {}: {error}", index + 1))?;
     }
     Ok(())
+}
+
+fn read_line(config: &mut Config, line: &[u8]) -> Result<(), String> {
+    let line = std::str::from_utf8(line).map_err(|_| "not UTF-8: save the file as UTF-8")?;
+    let line = line.trim_start_matches('\u{feff}'); // some editors begin a file with it
+    let line = line.split('#').next().unwrap_or_default().trim();
+    if line.is_empty() {
+        return Ok(());
+    }
+    let (name, value) = line.split_once('=').ok_or("not name = value")?;
+    let (name, value) = (name.trim(), value.trim());
+    if name == "config" || name == "help" {
+        return Err(format!("{name} stands on the command line alone"));
+    }
+    known(name).map_err(|error| format!("{name}: {error}"))?;
+    set(config, name, value).map_err(|error| format!("{name} = {}: {error}", masked(value)))
 }
 
 fn known(name: &str) -> Result<(), String> {
@@ -275,9 +252,7 @@ fn known(name: &str) -> Result<(), String> {
 /// Gives one option its value, or says what it takes.
 fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
     match name {
-        "serverIp" => {
-            config.server_ip = value.parse().map_err(|_| "not an IPv4 or IPv6 address")?
-        }
+        "serverIp" => config.server_ip = value.parse().map_err(|_| "not an IPv4 or IPv6 address")?,
         "chatPort" => config.chat_port = port(value)?,
         "httpPort" => config.http_port = port(value)?,
         "tapPort" => config.tap_port = port(value)?,
@@ -294,18 +269,17 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         "maxFileSize" => config.max_file_size = number(value, 0, MAX_NUMBER - 1)?,
         "maxClients" => config.max_clients = number(value, 1, MAX_CLIENTS)? as usize,
         "trace" => {
-            let levels = [Trace::Off, Trace::Steps, Trace::Frames, Trace::Rounds];
-            config.trace = one_of(value, &["off", "steps", "frames", "rounds"], levels)?;
+            let (steps, frames, rounds) = (Trace::Steps, Trace::Frames, Trace::Rounds);
+            let levels = [("off", Trace::Off), ("steps", steps), ("frames", frames), ("rounds", rounds)];
+            config.trace = one_of(value, &levels)?;
         }
         "patience" => config.patience = patience(value)?,
-        "httpHost" => {
-            config.http_host = value.split(',').map(|host| host.trim().to_owned()).collect()
-        }
+        "httpHost" => config.http_host = value.split(',').map(|host| host.trim().to_owned()).collect(),
         "http" => {
-            let ways = [Http::Both, Http::Sealed, Http::Plain];
-            config.http = one_of(value, &["both", "sealed", "plain"], ways)?;
+            let ways = [("both", Http::Both), ("sealed", Http::Sealed), ("plain", Http::Plain)];
+            config.http = one_of(value, &ways)?;
         }
-        "lang" => config.lang = one_of(value, &["en", "zh"], [Lang::En, Lang::Zh])?,
+        "lang" => config.lang = one_of(value, &[("en", Lang::En), ("zh", Lang::Zh)])?,
         "timeZone" => config.time_zone = Some(time_zone(value)?),
         _ => {} // "config": read already
     }
@@ -328,8 +302,7 @@ fn number(value: &str, least: u64, most: u64) -> Result<u64, String> {
 }
 
 fn addresses(value: &str) -> Result<Vec<Ipv4Addr>, String> {
-    let addresses: Result<Vec<_>, _> =
-        value.split(',').map(|address| address.trim().parse()).collect();
+    let addresses: Result<Vec<_>, _> = value.split(',').map(|address| address.trim().parse()).collect();
     addresses.map_err(|_| "not IPv4 addresses with commas between them".to_owned())
 }
 
@@ -343,18 +316,14 @@ fn database(value: &str) -> Result<Database, String> {
 
 fn patience(value: &str) -> Result<f64, String> {
     let decimal = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let factor =
-        value.parse().ok().filter(|factor| decimal && (0.001..=1_000_000.0).contains(factor));
+    let factor = value.parse().ok().filter(|factor| decimal && (0.001..=1_000_000.0).contains(factor));
     factor.ok_or_else(|| "not a decimal from 0.001 to 1000000".to_owned())
 }
 
-fn one_of<T: Copy, const N: usize>(
-    value: &str,
-    words: &[&str; N],
-    values: [T; N],
-) -> Result<T, String> {
-    let place = words.iter().position(|&word| word == value);
-    place.map(|place| values[place]).ok_or_else(|| format!("not one of {}", words.join(", ")))
+fn one_of<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+    let chosen = choices.iter().find(|(word, _)| *word == value).map(|(_, choice)| *choice);
+    chosen.ok_or_else(|| format!("not one of {}", words.join(", ")))
 }
 
 /// `+08:00` as 480 minutes; the world has -12:00 to +14:00.
@@ -371,8 +340,7 @@ fn time_zone(value: &str) -> Result<i64, String> {
 
 /// The table of all options, for help.
 pub fn help() -> String {
-    let mut lines =
-        String::from("options (also in server.conf as name = value; # begins a comment):\n");
+    let mut lines = String::from("options (also in server.conf as name = value; # begins a comment):\n");
     for [name, value, default, meaning] in OPTIONS {
         lines += &format!("  {:24}{meaning}", format!("--{name} {value}"));
         lines += &if default.is_empty() { "\n".to_owned() } else { format!(" ({default})\n") };

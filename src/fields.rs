@@ -1,16 +1,84 @@
-//! The fields of a request, whether they come as JSON over chat or as arguments over HTTP: one place that says
-//! what each may be (PROTOCOL.md, 4: limits).
+//! What comes from clients, checked field by field: one place that says what each field may be, whether it comes as JSON
+//! over chat or as an argument over HTTP (PROTOCOL.md, 4.2).
 //!
 //! Rules: a field that is missing, of another kind or outside its limits is a `badRequest` that names it and says
 //! what would be right. What a client sent is never repeated in full. Not here: whether a user may do it.
+//! Start with `parse`.
 
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::limits::{MAX_FILE_NAME, MAX_IDS, MAX_MSG_TEXT, MAX_NAME, MAX_NUMBER, MAX_PWD};
-use crate::message::{Code, NewUser, Refusal};
+use crate::limits::{MAX_FILE_NAME, MAX_IDS, MAX_MSG_TEXT, MAX_NAME, MAX_NUMBER, MAX_PWD, MAX_REPEATED};
+use crate::message::{ChatSendMsg, Code, File, FileUpload, FromClient, NewUser, Refusal};
+
+/// A client's body, every field checked, and beside it the request's number where there is one.
+pub fn parse(body: &[u8]) -> (Option<u64>, Result<FromClient, Refusal>) {
+    match Fields::from_json(body) {
+        Ok(fields) => (fields.number("clientNo").ok(), request(&fields)),
+        Err(refusal) => (None, Err(refusal)),
+    }
+}
+
+fn request(fields: &Fields) -> Result<FromClient, Refusal> {
+    let kind = fields.text("type")?;
+    let client_no = || fields.number("clientNo");
+    Ok(match kind {
+        "REGISTER" => FromClient::Register { client_no: client_no()?, user: fields.new_user()? },
+
+        "LOGIN" => FromClient::Login {
+            client_no: client_no()?,
+            login_name: fields.name("loginName")?,
+            pwd: fields.pwd("pwd")?,
+        },
+
+        "RESUME" => {
+            FromClient::Resume { client_no: client_no()?, session_id: fields.text("sessionId")?.to_owned() }
+        }
+
+        "LOGOUT" => FromClient::Logout { client_no: client_no()? },
+
+        "CHAT_SEND_MSG" => FromClient::ChatSendMsg(ChatSendMsg {
+            client_no: client_no()?,
+            is_friend: fields.flag("isFriend")?,
+            to_id: fields.number("toId")?,
+            send_time: 0,
+            msg_type: fields.one_of("msgType", &["TEXT", "EMOJI"])?,
+            msg_text: fields.msg_text()?,
+        }),
+
+        "CHAT_RECEIVED" => FromClient::ChatReceived { ids: fields.ids()? },
+
+        "FILE_UPLOAD" => FromClient::FileUpload(FileUpload {
+            client_no: client_no()?,
+            is_friend: fields.flag("isFriend")?,
+            to_id: fields.number("toId")?,
+            file: File {
+                file_name: fields.file_name()?,
+                file_size: fields.number("fileSize")?,
+                file_md5: fields.file_md5()?,
+            },
+            msg_type: fields.one_of("msgType", &["PICTURE", "FILE"])?,
+        }),
+
+        "FILE_DOWNLOAD" => FromClient::FileDownload {
+            client_no: client_no()?,
+            msg_id: fields.number("msgId")?,
+            offset: fields.number("offset")?,
+        },
+
+        "FILE_CHUNK" => FromClient::FileChunk { offset: fields.number("offset")? },
+
+        "FILE_END" => FromClient::FileEnd { client_no: client_no()? },
+
+        "PING" => FromClient::Ping,
+
+        "PONG" => FromClient::Pong,
+
+        _ => return Err(Refusal::bad("type: this server knows no such request")),
+    })
+}
 
 /// The fields of one request, taken out by name.
 #[derive(Debug, Default)]
@@ -23,8 +91,9 @@ pub struct Fields {
 impl Fields {
     /// From one JSON object. A name given twice is refused: two readers could take two different ones.
     pub fn from_json(body: &[u8]) -> Result<Fields, Refusal> {
-        serde_json::from_slice(body)
-            .map_err(|error| Refusal::bad(format!("no JSON object: {error}")))
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let fields = json.deserialize_map(Members).and_then(|fields| json.end().map(|()| fields));
+        fields.map_err(|error| Refusal::bad(shortened(&format!("no JSON object: {error}"))))
     }
 
     /// From the arguments of HTTP and, behind them, the members of a JSON body.
@@ -51,7 +120,7 @@ impl Fields {
     /// A text of any length and content.
     pub fn text(&self, name: &str) -> Result<&str, Refusal> {
         let value = self.value(name)?.as_str();
-        value.ok_or_else(|| Refusal::bad(format!("{name}: must be a text")))
+        value.ok_or_else(|| must(name, "be a text"))
     }
 
     /// A whole number from 0 to 2^53 - 1.
@@ -61,9 +130,7 @@ impl Fields {
             other => other.as_u64(),
         };
         let number = number.filter(|&number| number < MAX_NUMBER);
-        number.ok_or_else(|| {
-            Refusal::bad(format!("{name}: must be a whole number from 0 to 2^53 - 1"))
-        })
+        number.ok_or_else(|| must(name, "be a whole number from 0 to 2^53 - 1"))
     }
 
     /// true or false.
@@ -72,24 +139,18 @@ impl Fields {
             Value::Bool(flag) => Ok(*flag),
             Value::String(text) if self.lenient && text == "true" => Ok(true),
             Value::String(text) if self.lenient && text == "false" => Ok(false),
-            _ => Err(Refusal::bad(format!("{name}: must be true or false"))),
+            _ => Err(must(name, "be true or false")),
         }
     }
 
     /// A loginName, username or gname: 1 to `MAX_NAME` characters, none of which plays with a terminal or hides.
     pub fn name(&self, name: &str) -> Result<String, Refusal> {
         let text = self.text(name)?;
-        let hidden = |c: char| {
-            c.is_control()
-                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-                    | '\u{2060}'..='\u{2069}' | '\u{feff}')
-        };
         if !(1..=MAX_NAME).contains(&text.chars().count()) {
-            return Err(Refusal::bad(format!("{name}: must have 1 to {MAX_NAME} characters")));
+            return Err(must(name, format!("have 1 to {MAX_NAME} characters")));
         }
-        if text.contains(hidden) || text.trim() != text {
-            let wrong = "control or invisible characters, or a blank at an end";
-            return Err(Refusal::bad(format!("{name}: must not have {wrong}")));
+        if text.contains(is_hidden) || text.trim() != text {
+            return Err(must(name, "not have control or invisible characters, or a blank at an end"));
         }
         Ok(text.to_owned())
     }
@@ -98,8 +159,8 @@ impl Fields {
     pub fn pwd(&self, name: &str) -> Result<String, Refusal> {
         let text = self.text(name)?;
         if !(1..=MAX_PWD).contains(&text.chars().count()) || text.contains(char::is_control) {
-            let right = format!("1 to {MAX_PWD} characters and no control characters");
-            return Err(Refusal::bad(format!("{name}: must have {right}")));
+            let right = format!("have 1 to {MAX_PWD} characters and no control characters");
+            return Err(must(name, right));
         }
         Ok(text.to_owned())
     }
@@ -108,12 +169,10 @@ impl Fields {
     pub fn new_user(&self) -> Result<NewUser, Refusal> {
         let sex = self.number("sex")?;
         if sex > 2 {
-            return Err(Refusal::bad("sex: must be 0 (not said), 1 (male) or 2 (female)"));
+            return Err(must("sex", "be 0 (not said), 1 (male) or 2 (female)"));
         }
         if self.has("picUrl") && !self.text("picUrl")?.is_empty() {
-            return Err(Refusal::bad(
-                "picUrl: must be empty, or what this server gave for a picture",
-            ));
+            return Err(must("picUrl", "be empty, or what this server gave for a picture"));
         }
         Ok(NewUser {
             login_name: self.name("loginName")?,
@@ -124,58 +183,63 @@ impl Fields {
         })
     }
 
-    /// A msgText: 1 to `MAX_MSG_TEXT` bytes; a longer one is `tooLarge`.
-    pub fn msg_text(&self, name: &str) -> Result<String, Refusal> {
-        let text = self.text(name)?;
+    /// 1 to `MAX_MSG_TEXT` bytes; a longer text is `tooLarge`.
+    fn msg_text(&self) -> Result<String, Refusal> {
+        let text = self.text("msgText")?;
         if text.len() > MAX_MSG_TEXT {
-            let text = format!("{name}: {} bytes, at most {MAX_MSG_TEXT}", text.len());
+            let text = format!("msgText: {} bytes, at most {MAX_MSG_TEXT}", text.len());
             return Err(Refusal { code: Code::TooLarge, text, limit: Some(MAX_MSG_TEXT as u64) });
         }
         if text.is_empty() || text.contains(|c: char| c.is_control() && c != '\n' && c != '\t') {
-            let right = "1 byte or more, and no control characters but line feed and tab";
-            return Err(Refusal::bad(format!("{name}: must have {right}")));
+            let right = "have 1 byte or more, and no control characters but line feed and tab";
+            return Err(must("msgText", right));
         }
         Ok(text.to_owned())
     }
 
-    /// One of a few words.
-    pub fn one_of(&self, name: &str, words: &[&str]) -> Result<String, Refusal> {
+    fn one_of(&self, name: &str, words: &[&str]) -> Result<String, Refusal> {
         let text = self.text(name)?;
         if !words.contains(&text) {
-            return Err(Refusal::bad(format!("{name}: must be {}", words.join(" or "))));
+            return Err(must(name, format!("be {}", words.join(" or "))));
         }
         Ok(text.to_owned())
     }
 
-    /// A list of at most `MAX_IDS` ids.
-    pub fn ids(&self, name: &str) -> Result<Vec<u64>, Refusal> {
-        let list = self.value(name)?.as_array().filter(|list| list.len() <= MAX_IDS);
+    fn ids(&self) -> Result<Vec<u64>, Refusal> {
+        let list = self.value("ids")?.as_array().filter(|list| list.len() <= MAX_IDS);
         let id = |value: &Value| value.as_u64().filter(|&id| id < MAX_NUMBER);
         let ids: Option<Vec<u64>> = list.and_then(|list| list.iter().map(id).collect());
-        ids.ok_or_else(|| Refusal::bad(format!("{name}: must be a list of at most {MAX_IDS} ids")))
+        ids.ok_or_else(|| must("ids", format!("be a list of at most {MAX_IDS} ids")))
     }
 
-    /// A fileName: 1 to `MAX_FILE_NAME` bytes, no path.
-    pub fn file_name(&self, name: &str) -> Result<String, Refusal> {
-        let text = self.text(name)?;
-        let forbidden = |c: char| c == '/' || c == '\\' || c.is_control();
+    fn file_name(&self) -> Result<String, Refusal> {
+        let text = self.text("fileName")?;
+        let is_forbidden = |c: char| c == '/' || c == '\\' || c.is_control();
         let length_is_right = (1..=MAX_FILE_NAME).contains(&text.len());
-        if !length_is_right || text == "." || text == ".." || text.contains(forbidden) {
-            let right =
-                format!("a name of 1 to {MAX_FILE_NAME} bytes, no path, no control characters");
-            return Err(Refusal::bad(format!("{name}: must be {right}")));
+        if !length_is_right || text == "." || text == ".." || text.contains(is_forbidden) {
+            let right = format!("be 1 to {MAX_FILE_NAME} bytes, no path, no control characters");
+            return Err(must("fileName", right));
         }
         Ok(text.to_owned())
     }
 
-    /// A fileMd5: 32 lower-case hexadecimal digits.
-    pub fn file_md5(&self, name: &str) -> Result<String, Refusal> {
-        let text = self.text(name)?;
+    fn file_md5(&self) -> Result<String, Refusal> {
+        let text = self.text("fileMd5")?;
         if text.len() != 32 || text.contains(|c| !matches!(c, '0'..='9' | 'a'..='f')) {
-            return Err(Refusal::bad(format!("{name}: must be 32 lower-case hexadecimal digits")));
+            return Err(must("fileMd5", "be 32 lower-case hexadecimal digits"));
         }
         Ok(text.to_owned())
     }
+}
+
+fn must(name: &str, right: impl fmt::Display) -> Refusal {
+    Refusal::bad(format!("{name}: must {right}"))
+}
+
+/// Control characters, and those that no reader sees or that turn a row around.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Digits alone: `parse` would take a sign too.
@@ -184,36 +248,32 @@ fn whole_number(digits: &str) -> Option<u64> {
     digits.parse().ok().filter(|_| only_digits)
 }
 
-/// A name from outside, short enough for an answer.
-fn shortened(name: &str) -> String {
-    name.chars().take(MAX_NAME).collect()
+/// The beginning of a text from outside, short enough for an answer.
+fn shortened(text: &str) -> String {
+    text.chars().take(MAX_REPEATED).collect()
 }
 
-/// serde_json alone would keep the second of two members of one name, and would not say where a number is too large.
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fields, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Fields;
+/// Takes a JSON object apart. serde_json alone would keep the second of two members of one name, and would not say in
+/// which member a number is too large.
+struct Members;
 
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("an object")
-            }
+impl<'de> Visitor<'de> for Members {
+    type Value = Fields;
 
-            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Fields, A::Error> {
-                let mut fields = Fields::default();
-                while let Some(name) = members.next_key::<String>()? {
-                    let short = shortened(&name);
-                    let value = members.next_value();
-                    let value =
-                        value.map_err(|error| de::Error::custom(format!("{short}: {error}")))?;
-                    if fields.values.insert(name, value).is_some() {
-                        return Err(de::Error::custom(format!("{short}: given twice")));
-                    }
-                }
-                Ok(fields)
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Fields, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(name) = members.next_key::<String>()? {
+            let short = shortened(&name);
+            let value = members.next_value();
+            let value = value.map_err(|error| A::Error::custom(format!("{short}: {error}")))?;
+            if fields.values.insert(name, value).is_some() {
+                return Err(A::Error::custom(format!("{short}: given twice")));
             }
         }
-        deserializer.deserialize_map(Members)
+        Ok(fields)
     }
 }

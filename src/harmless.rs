@@ -30,11 +30,7 @@ pub fn harmless_name(name: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
     let spaces = name.contains("  ") || name.starts_with(' ') || name.ends_with(' ');
     let shown = harmless(name);
-    if name.chars().all(is_plain) && !spaces && !name.is_empty() {
-        shown
-    } else {
-        format!("\"{shown}\"")
-    }
+    if name.chars().all(is_plain) && !spaces && !name.is_empty() { shown } else { format!("\"{shown}\"") }
 }
 
 /// Bidi controls, line and paragraph separators, the byte order mark, tags.

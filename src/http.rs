@@ -97,7 +97,7 @@ impl Connection {
             channel,
             buffer,
             at: 0,
-            deadline: since + HEADER_DEADLINE.mul_f64(patience),
+            deadline: since + patiently(HEADER_DEADLINE, patience),
             patience,
             requests: 0,
             room: 0,
@@ -223,7 +223,7 @@ impl Connection {
     }
 
     fn after(&self, limit: Duration) -> Instant {
-        Instant::now() + limit.mul_f64(self.patience)
+        Instant::now() + patiently(limit, self.patience)
     }
 
     /// What is here and not used; where nothing is, waits for it.
@@ -564,9 +564,7 @@ impl Fields {
 /// A blank before the colon would show Content-Length to one program and hide it from another (§5.1).
 fn field_line(line: &str) -> Result<(String, String)> {
     match line.split_once(':') {
-        Some((name, value)) if is_token(name) => {
-            Ok((name.into(), value.trim_matches(BLANKS).into()))
-        }
+        Some((name, value)) if is_token(name) => Ok((name.into(), value.trim_matches(BLANKS).into())),
         _ => refused(400, "a field line is a name, a colon at once, a value"),
     }
 }
@@ -707,10 +705,10 @@ fn is_one_line(value: &str) -> bool {
 #[rustfmt::skip]
 fn reason(status: u16) -> &'static str {
     match status {
-        200 => "OK",                    204 => "No Content",             304 => "Not Modified",
+        200 => "OK",                    204 => "No Content",
         400 => "Bad Request",           401 => "Unauthorized",           403 => "Forbidden",
         404 => "Not Found",             405 => "Method Not Allowed",     408 => "Request Timeout",
-        409 => "Conflict",              412 => "Precondition Failed",    413 => "Content Too Large",
+        409 => "Conflict",              413 => "Content Too Large",
         414 => "URI Too Long",          415 => "Unsupported Media Type", 417 => "Expectation Failed",
         429 => "Too Many Requests",     431 => "Request Header Fields Too Large",
         500 => "Internal Server Error", 501 => "Not Implemented",        503 => "Service Unavailable",

@@ -8,13 +8,15 @@ pub mod des; //         the cipher of FIPS 46-3                needs nothing
 pub mod limits; //      every limit by its name                needs nothing
 pub mod clock; //       the wall clock and the calendar        needs nothing
 pub mod harmless; //    what a terminal must not obey          needs nothing
+pub mod warnings; //    warnings for the operator              needs nothing
 pub mod md5_check; //   MD5, HMAC, passwords, random bytes     needs limits
 pub mod config; //      options and server.conf                needs limits
-pub mod message; //     the dictionary of both sides           needs fields
-pub mod fields; //      what each field may be                 needs limits, message
+pub mod message; //     the dictionary of both sides           needs nothing
+pub mod fields; //      what each field of a request may be    needs limits, message
 pub mod http; //        HTTP/1.1; knows nothing of chat        needs limits, clock
 pub mod socket; //      the socket calls by their names        needs nothing
-pub mod store; //     4 all the SQL there is                   needs message, md5_check; knows no socket
-pub mod wire; //      2 hello and frames                       needs des, md5_check, http, socket
+pub mod store; //     4 all the SQL there is                   needs config, message, md5_check; knows no socket
+pub mod wire; //      2 hello and frames                       needs des, md5_check, socket
+pub mod channel; //     what HTTP runs on, plain or sealed     needs http, wire
 pub mod server; //    3 server/chat.rs, 5 server/online.rs     needs all of the above
 pub mod client; //    1, and 6 client/screen.rs                needs all above server

@@ -16,7 +16,7 @@ pub const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
 pub const PING_AFTER: Duration = Duration::from_secs(30);
 /// Who has received nothing for so long closes: the other PC sleeps, or its cable is out. Same two.
 pub const IDLE_DEADLINE: Duration = Duration::from_secs(90);
-/// Behind a last word (KICKED, ERROR): read on for so long, so that no reset destroys it. socket.rs.
+/// Behind a last word (KICKED, ERROR): read on for so long, so that no reset destroys it. server/chat.rs, http.rs.
 pub const LINGER_DEADLINE: Duration = Duration::from_secs(1);
 /// Until a TCP connection stands. client.rs.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -25,11 +25,11 @@ pub const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two tries of `accept` when the system is out of descriptors. server.rs.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Chat connections before the hello; one more is closed at accept. server.rs.
+/// Chat connections before the hello; one more is closed at accept. server/chat.rs.
 pub const MAX_STRANGERS: usize = 1024;
 /// Most that `--maxClients` takes: two threads each. config.rs.
 pub const MAX_CLIENTS: u64 = 7000;
-/// Stack of a connection's threads, in bytes: a debug build needs most. server.rs.
+/// Stack of a connection's threads, in bytes: a debug build needs most. server.rs, which starts them.
 pub const STACK_SIZE: usize = 512 * 1024;
 /// Frames that may wait for one slow client before it is cut off; bodies are shared. server/online.rs.
 pub const OUTBOX_FRAMES: usize = 128;
@@ -38,18 +38,21 @@ pub const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Rows read at a time from what waited for a user. server/chat.rs.
 pub const BACKLOG_PAGE: usize = 100;
 
-/// Characters of a loginName, username or gname. message.rs.
+/// Characters of a loginName, username or gname. fields.rs.
 pub const MAX_NAME: usize = 50;
-/// Characters of a pwd. message.rs.
+/// Characters of a pwd. fields.rs.
 pub const MAX_PWD: usize = 128;
-/// Bytes of a msgText. message.rs.
+/// Bytes of a msgText. fields.rs.
 pub const MAX_MSG_TEXT: usize = 16_384;
-/// Bytes of a fileName. message.rs.
+/// Bytes of a fileName. fields.rs.
 pub const MAX_FILE_NAME: usize = 255;
-/// Ids in one CHAT_RECEIVED. message.rs.
+/// Ids in one CHAT_RECEIVED. fields.rs.
 pub const MAX_IDS: usize = 500;
-/// Ids and clientNo are smaller: a JSON number is exact up to here in every language. message.rs.
+/// Ids and clientNo are smaller: a JSON number is exact up to here in every language. fields.rs.
 pub const MAX_NUMBER: u64 = 1 << 53;
+
+/// Characters of a client's own words that an answer repeats to it. fields.rs.
+pub const MAX_REPEATED: usize = 200;
 
 /// Iterations of a password's digest: each guess costs a thief as many. md5_check.rs.
 pub const PASSWORD_ROUNDS: u32 = 10_000;
@@ -112,7 +115,7 @@ pub const HTTP_IDLE_DEADLINE: Duration = Duration::from_secs(30);
 pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 /// Octets read on after our last word: what a fast link carries in that second. http.rs.
 pub const LINGER_BYTES: usize = 32 * 1024 * 1024;
-/// HTTP connections at once, one thread each: one more gets 503 at accept. server.rs.
+/// HTTP connections at once, one thread each: one more gets 503. server/api.rs.
 pub const MAX_HTTP_CONNECTIONS: usize = 1_024;
 
 /// Longest answer of HTTP that a client takes, in bytes: about 10,000 friends. client/commands.rs.

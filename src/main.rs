@@ -7,7 +7,7 @@
 use std::io::{self, BufReader, IsTerminal, Write};
 use std::process::ExitCode;
 
-use minim::config::{self, Asked, Config};
+use minim::config::{self, Config};
 use minim::{client, server};
 
 const VERBS: &str = "\
@@ -37,15 +37,13 @@ fn main() -> ExitCode {
         "client" => start_client,
         "help" => return help(),
         other => {
-            return wrong(&format!(
-                "there is no verb {other:?}; there are server, client and help"
-            ));
+            return wrong(&format!("there is no verb {other:?}; there are server, client and help"));
         }
     };
     match config::read(&words) {
-        Ok(Asked::Help) => help(),
-        Ok(Asked::Config(config)) => start(*config),
-        Err(error) => wrong(&error.to_string()),
+        Ok(None) => help(),
+        Ok(Some(config)) => start(config),
+        Err(error) => wrong(&error),
     }
 }
 

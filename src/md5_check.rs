@@ -59,10 +59,7 @@ impl HmacKey {
         } else {
             k[..key.len()].copy_from_slice(key);
         }
-        HmacKey {
-            inner: Md5::new_with_prefix(xor(k, IPAD)),
-            outer: Md5::new_with_prefix(xor(k, OPAD)),
-        }
+        HmacKey { inner: Md5::new_with_prefix(xor(k, IPAD)), outer: Md5::new_with_prefix(xor(k, OPAD)) }
     }
 
     /// H(K xor opad, H(K xor ipad, text))
@@ -111,8 +108,7 @@ pub fn password_digest(pwd: &str) -> String {
 /// Whether `stored` was made of `pwd`. Never panics: a text that `password_digest` does not write is no password's.
 pub fn password_matches(pwd: &str, stored: &str) -> bool {
     let mut fields = stored.split('$');
-    let (Some(SCHEME), Some(rounds), Some(salt)) = (fields.next(), fields.next(), fields.next())
-    else {
+    let (Some(SCHEME), Some(rounds), Some(salt)) = (fields.next(), fields.next(), fields.next()) else {
         return false;
     };
     let rounds = rounds.parse().unwrap_or(0); // no number, or none of 32 bits: refused in the next line

@@ -1,75 +1,41 @@
-//! The vocabulary: every message of the chat protocol, in both directions (PROTOCOL.md, 4).
+//! The vocabulary: every message of the chat protocol, in both directions (PROTOCOL.md, 4). The dictionary of both sides.
 //!
-//! Rules: what comes from a client is checked field by field (fields.rs) before anyone acts on it, and a
-//! refusal names the field; what comes from the server is taken as serde finds it. Names are those of the course
-//! brief: `from_id` here is `fromId` in JSON. Not here: who may do what (server/), what is stored (store.rs).
-//! A new message type is a variant below, and a `match` arm at each side.
+//! Rules: names are those of the course brief: `from_id` here is `fromId` in JSON. What comes from a client is checked
+//! field by field (fields.rs) before anyone acts on it; what comes from the server is taken as serde finds it.
+//! Not here: who may do what (server/), what is stored (store.rs).
+//! A new message type is a variant below, how it is read (fields.rs: `request`), and a `match` arm at each side.
 
 use serde::{Deserialize, Serialize};
 
-use crate::fields::Fields;
-
-/// What a client sends. `client_no` is answered with the same number.
+/// What a client sends. A `client_no` is answered with the same number.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+#[allow(missing_docs)] // the fields are the vocabulary of PROTOCOL.md, 4
 pub enum FromClient {
     /// A new account. Answer: ACK with the uid as `id`.
     Register {
-        /// The request's number.
         client_no: u64,
-        /// Who registers.
         #[serde(flatten)]
         user: NewUser,
     },
-    /// Answer: LOGIN_OK, and then what waited.
-    Login {
-        /// The request's number.
-        client_no: u64,
-        /// Compared without regard to case.
-        login_name: String,
-        /// In clear here; the frame around it is sealed.
-        pwd: String,
-    },
-    /// A second connection for file transfers. Answer: ACK.
-    Resume {
-        /// The request's number.
-        client_no: u64,
-        /// That of LOGIN_OK.
-        session_id: String,
-    },
+    /// Answer: LOGIN_OK, and then what waited. The password is in clear here; the frame around it is sealed.
+    Login { client_no: u64, login_name: String, pwd: String },
+    /// A second connection for file transfers, with the session of LOGIN_OK. Answer: ACK.
+    Resume { client_no: u64, session_id: String },
     /// Ends the session. Answer: ACK, then the server closes.
-    Logout {
-        /// The request's number.
-        client_no: u64,
-    },
+    Logout { client_no: u64 },
     /// A text to a friend or a group. Answer: ACK with id and sendTime, once it is stored.
     ChatSendMsg(ChatSendMsg),
-    /// These messages to me were shown. No answer.
-    ChatReceived {
-        /// At most `MAX_IDS`.
-        ids: Vec<u64>,
-    },
+    /// These messages to me were shown; at most `MAX_IDS`. No answer.
+    ChatReceived { ids: Vec<u64> },
     /// A file is to be sent. Answer: FILE_READY.
     FileUpload(FileUpload),
-    /// A file is wanted. Answer: FILE_READY, FILE_CHUNKs, FILE_END.
-    FileDownload {
-        /// The request's number.
-        client_no: u64,
-        /// The recipient's or the sender's id of it.
-        msg_id: u64,
-        /// First byte wanted, from 0.
-        offset: u64,
-    },
-    /// A piece of a file; its bytes stand behind the JSON and a line feed.
-    FileChunk {
-        /// Place of the first byte, from 0.
-        offset: u64,
-    },
+    /// A file is wanted, from byte `offset` on. Answer: FILE_READY, FILE_CHUNKs, FILE_END.
+    FileDownload { client_no: u64, msg_id: u64, offset: u64 },
+    /// A piece of a file, from byte `offset` on; its bytes stand behind the JSON and a line feed.
+    FileChunk { offset: u64 },
     /// All pieces were sent. Answer: ACK with id.
-    FileEnd {
-        /// The request's number.
-        client_no: u64,
-    },
+    FileEnd { client_no: u64 },
     /// Are you there? Answer: PONG.
     Ping,
     /// Yes.
@@ -110,23 +76,16 @@ pub struct ChatSendMsg {
     pub msg_text: String,
 }
 
-/// The announcement of a file.
+/// The announcement of a file: PICTURE or FILE, its size in bytes.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
 pub struct FileUpload {
-    /// The request's number.
     pub client_no: u64,
-    /// True: `to_id` is a friend's uid. False: a gId.
     pub is_friend: bool,
-    /// Whom it is for.
     pub to_id: u64,
-    /// A name, no path.
-    pub file_name: String,
-    /// Bytes.
-    pub file_size: u64,
-    /// 32 lower-case hex digits.
-    pub file_md5: String,
-    /// PICTURE or FILE.
+    #[serde(flatten)]
+    pub file: File,
     pub msg_type: String,
 }
 
@@ -341,70 +300,4 @@ impl Refusal {
 /// A body as bytes: what goes into a frame.
 pub fn encode(message: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(message).unwrap_or_default() // cannot fail: all keys are texts, no map of ours has others
-}
-
-/// A client's body, every field checked, and beside it the request's number where there is one.
-pub fn parse(body: &[u8]) -> (Option<u64>, Result<FromClient, Refusal>) {
-    match Fields::from_json(body) {
-        Ok(fields) => (fields.number("clientNo").ok(), request(&fields)),
-        Err(refusal) => (None, Err(refusal)),
-    }
-}
-
-fn request(fields: &Fields) -> Result<FromClient, Refusal> {
-    let kind = fields.text("type")?;
-    let client_no = || fields.number("clientNo");
-    Ok(match kind {
-        "REGISTER" => FromClient::Register { client_no: client_no()?, user: fields.new_user()? },
-
-        "LOGIN" => FromClient::Login {
-            client_no: client_no()?,
-            login_name: fields.name("loginName")?,
-            pwd: fields.pwd("pwd")?,
-        },
-
-        "RESUME" => FromClient::Resume {
-            client_no: client_no()?,
-            session_id: fields.text("sessionId")?.to_owned(),
-        },
-
-        "LOGOUT" => FromClient::Logout { client_no: client_no()? },
-
-        "CHAT_SEND_MSG" => FromClient::ChatSendMsg(ChatSendMsg {
-            client_no: client_no()?,
-            is_friend: fields.flag("isFriend")?,
-            to_id: fields.number("toId")?,
-            send_time: 0,
-            msg_type: fields.one_of("msgType", &["TEXT", "EMOJI"])?,
-            msg_text: fields.msg_text("msgText")?,
-        }),
-
-        "CHAT_RECEIVED" => FromClient::ChatReceived { ids: fields.ids("ids")? },
-
-        "FILE_UPLOAD" => FromClient::FileUpload(FileUpload {
-            client_no: client_no()?,
-            is_friend: fields.flag("isFriend")?,
-            to_id: fields.number("toId")?,
-            file_name: fields.file_name("fileName")?,
-            file_size: fields.number("fileSize")?,
-            file_md5: fields.file_md5("fileMd5")?,
-            msg_type: fields.one_of("msgType", &["PICTURE", "FILE"])?,
-        }),
-
-        "FILE_DOWNLOAD" => FromClient::FileDownload {
-            client_no: client_no()?,
-            msg_id: fields.number("msgId")?,
-            offset: fields.number("offset")?,
-        },
-
-        "FILE_CHUNK" => FromClient::FileChunk { offset: fields.number("offset")? },
-
-        "FILE_END" => FromClient::FileEnd { client_no: client_no()? },
-
-        "PING" => FromClient::Ping,
-
-        "PONG" => FromClient::Pong,
-
-        _ => return Err(Refusal::bad("type: this server knows no such request")),
-    })
 }

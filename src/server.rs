@@ -18,13 +18,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::config::Config;
-use crate::limits::{ACCEPT_PAUSE, STACK_SIZE};
+use crate::limits::{ACCEPT_PAUSE, LINGER_DEADLINE, STACK_SIZE};
 use crate::md5_check::{hex, password_digest, random_bytes};
 use crate::socket::{self, Socket};
 use crate::store::Store;
+use crate::warnings::Warnings;
 
 use online::OnlineUsers;
 use sessions::{Brake, Sessions};
@@ -51,6 +52,8 @@ pub struct Server {
     pub clients: Seats,
     /// HTTP connections.
     pub http_connections: Seats,
+    /// Connections that could not be taken, and why.
+    pub troubles: Warnings,
     /// Locked while we use the data folder.
     _data_dir_lock: File,
 }
@@ -65,10 +68,10 @@ pub fn run(config: Config) -> Result<(), String> {
     .map_err(|error| format!("no thread for the console: {error}"))?;
     spawn("accept h".to_owned(), {
         let server = server.clone();
-        move || accept_all(&http_listener, |socket, number| start_http(&server, socket, number))
+        move || accept_all(&server, &http_listener, |socket, number| start_http(&server, socket, number))
     })
     .map_err(|error| format!("no thread for HTTP: {error}"))?;
-    accept_all(&chat_listener, |socket, number| start_chat(&server, socket, number));
+    accept_all(&server, &chat_listener, |socket, number| start_chat(&server, socket, number));
     Ok(())
 }
 
@@ -92,11 +95,11 @@ fn start(config: Config) -> Result<(Arc<Server>, TcpListener, TcpListener), Stri
         strangers: Seats::default(),
         clients: Seats::default(),
         http_connections: Seats::default(),
+        troubles: Warnings::default(),
         _data_dir_lock: data_dir_lock,
         config,
     };
-    announce(&server, chat, http)
-        .map_err(|error| format!("cannot write to standard output: {error}"))?;
+    announce(&server, chat, http).map_err(|error| format!("cannot write to standard output: {error}"))?;
     Ok((Arc::new(server), chat_listener, http_listener))
 }
 
@@ -133,8 +136,7 @@ fn client_options(chat: SocketAddr, http: SocketAddr) -> String {
 fn lock_data_dir(config: &Config) -> Result<File, String> {
     let folder = &config.data_dir;
     let shown = folder.display();
-    let cannot =
-        |error: io::Error| format!("cannot write to the folder {shown} (--dataDir): {error}");
+    let cannot = |error: io::Error| format!("cannot write to the folder {shown} (--dataDir): {error}");
     fs::create_dir_all(folder).map_err(cannot)?;
     let lock = File::create(folder.join("minim.lock")).map_err(cannot)?;
     lock.try_lock().map_err(|_| {
@@ -147,7 +149,9 @@ fn listen(config: &Config, port: u16, option: &str) -> Result<TcpListener, Strin
     let address = SocketAddr::new(config.server_ip, port);
     socket::listen(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("port {port} is taken by another program: give another with {option}, or 0 for any free one")
+            format!(
+                "port {port} is taken by another program: give another with {option}, or 0 for any free one"
+            )
         }
         io::ErrorKind::PermissionDenied => {
             format!("port {port} may not be opened by this user: give another above 1023 with {option}")
@@ -157,18 +161,21 @@ fn listen(config: &Config, port: u16, option: &str) -> Result<TcpListener, Strin
 }
 
 /// Step 4, accept, again and again; step 5, communicate, is the business of `start_one`, which must not wait.
-fn accept_all(listener: &TcpListener, start_one: impl Fn(Socket, u64) -> io::Result<()>) {
-    let mut said_at: Option<Instant> = None;
+fn accept_all(server: &Server, listener: &TcpListener, start_one: impl Fn(Socket, u64) -> io::Result<()>) {
     for number in 1.. {
         let accepted = socket::accept(listener);
         let started = accepted.and_then(|socket| start_one(socket, number));
         if let Err(error) = started {
-            if said_at.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
-                eprintln!("cannot take a connection ({error}), trying again");
-                said_at = Some(Instant::now());
-            }
+            server.troubles.warn(&format!("cannot take a connection ({error}), trying again"));
             thread::sleep(ACCEPT_PAUSE); // out of descriptors or threads: old clients must leave first
         }
+    }
+}
+
+impl Server {
+    /// Until when to read on behind a last word.
+    pub fn linger_deadline(&self) -> Instant {
+        self.config.deadline(LINGER_DEADLINE)
     }
 }
 
@@ -182,7 +189,8 @@ fn start_http(server: &Arc<Server>, socket: Socket, number: u64) -> io::Result<(
     spawn(format!("http {number}"), move || api::serve(&server, socket))
 }
 
-fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+/// A thread of a name (at most 15 bytes show in a debugger) and the stack that connections need.
+pub fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     thread::Builder::new().name(name).stack_size(STACK_SIZE).spawn(body).map(drop)
 }
 

@@ -85,11 +85,14 @@ impl Socket {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// Reads and forgets until the peer closes or `deadline` passes. After a last word and `end`: a close with
-    /// unread bytes would send a reset, and that makes some systems throw away the last word too.
-    pub fn linger(&self, deadline: Instant) {
-        let mut forgotten = [0; 4096];
-        while matches!(self.recv(&mut forgotten, deadline), Ok(1..)) {}
+    /// Sends a last word, ends our side, and reads on until the peer closes or `deadline` passes: a close with unread
+    /// bytes would send a reset, and that makes some systems throw away the last word too.
+    pub fn last_word(&self, bytes: &[u8], deadline: Instant) {
+        if self.send(bytes, deadline).is_ok() {
+            self.end();
+            let mut forgotten = [0; 4096];
+            while matches!(self.recv(&mut forgotten, deadline), Ok(1..)) {}
+        }
     }
 }
 

@@ -3,121 +3,47 @@
 //! Rules: what a function here has returned `Ok` for is on the disk. Whatever is checked and then written stands in
 //! one transaction, and one connection does all writing, so nothing changes between the check and the write. Reading
 //! has connections of its own and waits for no writer. Nothing is found by "id above the last one seen".
-//! Beneath it a driver (store/) only runs a statement with parameters. Not here: who hears of it (server/online.rs).
-//! Start with `add_message`.
+//! Beneath it a driver (store/driver.rs) only runs a statement with parameters. Not here: who hears of it
+//! (server/online.rs). Start with `add_message`.
 
-use std::fmt;
+mod driver;
+
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::clock::now_ms;
 use crate::config::Database;
-use crate::limits::{DATABASE_READERS, MAX_FOUND, MAX_LISTED};
+use crate::limits::{DATABASE_BUSY_DEADLINE, DATABASE_READERS, MAX_FOUND};
 use crate::md5_check::{hex, md5};
 use crate::message::{ChatSendMsg, Code, Envelope, FromServer, NewUser, Refusal, User};
+use crate::warnings::Warnings;
 
-#[cfg(not(feature = "sqlite"))]
-mod absent;
-#[cfg(feature = "sqlite")]
-mod sqlite;
-#[cfg(not(feature = "sqlite"))]
-use absent::Connection;
-#[cfg(feature = "sqlite")]
-use sqlite::Connection;
+use driver::{Connection, Failure, Row, Value};
 
 /// The tables, and the text whose MD5 a database is known by.
 const SCHEMA: &str = include_str!("../schema.sql");
 
-/// `message.type`: a text.
+/// `message.type` of a text.
 const TEXT: u64 = 1;
-/// `message.type`: asks to be friends. From here on a row is a request and waits for messageHandle.
+/// `message.type` of who asks to be friends. From here on a row is a request, and waits for messageHandle.
 const FRIEND: u64 = 3;
 
-/// A value of a row or a parameter.
-#[derive(Debug, Clone)]
-#[allow(missing_docs)]
-pub enum Value {
-    Null,
-    Number(i64),
-    Text(String),
-}
+/// The columns that `user` reads.
+const USER: &str = "u.id, u.loginName, u.username, u.sex, u.picUrl";
+/// The columns that `pushed` reads.
+const MESSAGE: &str = "SELECT m.id, m.type, m.fromUid, u.username, u.loginName, m.toUid, m.sendTime, \
+                       m.msgType, m.msgText FROM message m JOIN users u ON u.id = m.fromUid";
 
-impl From<u64> for Value {
-    fn from(number: u64) -> Value {
-        Value::Number(i64::try_from(number).unwrap_or(i64::MAX)) // ids and times lie below 2^53
-    }
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Value {
-        Value::Text(text.to_owned())
-    }
-}
-
-/// A row of a query. A column of another kind than was asked for reads as 0 or empty.
-pub struct Row(Vec<Value>);
-
-impl Row {
-    fn number(&self, column: usize) -> u64 {
-        match self.0.get(column) {
-            Some(Value::Number(number)) => u64::try_from(*number).unwrap_or(0),
-            _ => 0,
-        }
-    }
-
-    fn text(&self, column: usize) -> String {
-        match self.0.get(column) {
-            Some(Value::Text(text)) => text.clone(),
-            _ => String::new(),
-        }
-    }
-
-    fn is_null(&self, column: usize) -> bool {
-        matches!(self.0.get(column), None | Some(Value::Null))
-    }
-
-    /// The user whose five columns (`USER`) begin at `column`.
-    fn user(&self, column: usize) -> User {
-        User {
-            uid: self.number(column),
-            login_name: self.text(column + 1),
-            username: self.text(column + 2),
-            sex: self.number(column + 3),
-            pic_url: self.text(column + 4),
-        }
-    }
-}
-
-/// What a driver reports.
-#[derive(Debug)]
-pub enum Failure {
-    /// No room left where the database stands.
-    DiskFull,
-    /// The database is away, or no database; why.
-    Down(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Failure::DiskFull => f.write_str("no room left on the disk of the database"),
-            Failure::Down(why) => f.write_str(why),
-        }
-    }
-}
-
-/// Users hear that the database is away, not why; the operator reads why on standard error.
-impl From<Failure> for Refusal {
-    fn from(failure: Failure) -> Refusal {
-        eprintln!("database: {failure}");
-        match failure {
-            Failure::DiskFull => Refusal::new(Code::DiskFull, "no room left on the server"),
-            Failure::Down(_) => {
-                Refusal::new(Code::DatabaseDown, "the database is away, nothing was stored")
-            }
-        }
-    }
+/// The database, open for as long as the server runs.
+pub struct Store {
+    /// The one connection that writes. Held for one transaction; no other lock is taken meanwhile.
+    writer: Mutex<Connection>,
+    readers: Readers,
+    failures: Warnings,
+    /// Locked while the database is ours: a second server would not hear what this one acknowledged.
+    _lock: File,
 }
 
 /// A message that was stored, or had been stored before.
@@ -130,56 +56,33 @@ pub struct Stored {
     pub deliveries: Vec<(u64, FromServer)>,
 }
 
-/// The columns of a `User`, of table `u`.
-const USER: &str = "u.id, u.loginName, u.username, u.sex, u.picUrl";
+/// What of all that waits for a user is asked for.
+#[derive(Clone, Copy)]
+#[allow(missing_docs)]
+pub enum Waiting {
+    Messages,
+    Requests,
+    All,
+}
 
-/// The columns that `pushed` reads.
-const MESSAGE: &str = "SELECT m.id, m.type, m.fromUid, u.username, u.loginName, m.toUid, m.gId, g.gname, \
-     m.sendTime, m.msgType, m.msgText FROM message m JOIN users u ON u.id = m.fromUid \
-     LEFT JOIN groupChat g ON g.id = m.gId";
+/// Why a job was not done.
+enum Trouble {
+    /// A rule forbids it.
+    Refused(Refusal),
+    /// The database could not.
+    Failed(Failure),
+}
 
-/// A row of `MESSAGE` as it was or would be pushed.
-fn pushed(row: &Row) -> FromServer {
-    let (id, from_id, from_name, send_time) =
-        (row.number(0), row.number(2), row.text(3), row.number(8));
-    let is_friend = row.is_null(6);
-    if row.number(1) >= FRIEND {
-        let kind = ["FRIEND", "GROUP", "JOIN"][(row.number(1) - FRIEND).min(2) as usize].to_owned();
-        let (g_id, gname) =
-            ((!is_friend).then(|| row.number(6)), (!is_friend).then(|| row.text(7)));
-        let from_login_name = row.text(4);
-        return FromServer::Request {
-            id,
-            from_id,
-            from_name,
-            from_login_name,
-            kind,
-            g_id,
-            gname,
-            send_time,
-        };
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Trouble {
+        Trouble::Refused(refusal)
     }
-    let to_id = if is_friend { row.number(5) } else { row.number(6) };
-    let msg_type = row.text(9);
-    let envelope = Envelope { id, from_id, from_name, is_friend, to_id, send_time, msg_type };
-    FromServer::ChatSendMsg { envelope, msg_text: row.text(10) }
 }
 
-/// The database, open for as long as the server runs.
-pub struct Store {
-    /// The one connection that writes. Held for one transaction; never together with another lock.
-    writer: Mutex<Connection>,
-    readers: Readers,
-    /// Locked while the database is ours: a second server would not hear what this one acknowledged.
-    _lock: File,
-}
-
-/// Connections that read: at most `DATABASE_READERS`, made when first needed.
-struct Readers {
-    path: PathBuf,
-    /// Those at rest, and how many there are in all. Held to take one or give it back.
-    idle: Mutex<(Vec<Connection>, usize)>,
-    returned: Condvar,
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Trouble {
+        Trouble::Failed(failure)
+    }
 }
 
 impl Store {
@@ -187,170 +90,74 @@ impl Store {
     /// error is a sentence for the operator.
     pub fn open(place: &Database) -> Result<Store, String> {
         let Database::Sqlite(path) = place else {
-            return Err(format!(
-                "{place}: this version keeps its data in SQLite alone: sqlite:PATH"
-            ));
+            let right = "this version keeps its data in SQLite alone, sqlite:PATH";
+            return Err(format!("cannot use the database {place} (--database): {right}"));
         };
         let sentence = |failure: Failure| format!("cannot use the database {place}: {failure}");
-        let is_owned = is_new(path) || {
-            let mut looked_at = Connection::look(path).map_err(sentence)?;
-            check_schema(&mut looked_at, place).map_err(sentence)?
-        };
-        let lock = lock(path, place)?;
-        let own = format!("INSERT INTO minimSchema VALUES ('{}');", schema_md5());
-        if is_new(path) {
-            Connection::create(path, &format!("{SCHEMA}{own}")).map_err(sentence)?;
-        } else if !is_owned {
-            Connection::run_alone(path, &own).map_err(sentence)?;
+        let mut is_unmarked = false;
+        if !is_new(path) {
+            let looked_at = Connection::look(path).and_then(|mut db| is_marked(&mut db, place));
+            is_unmarked = !looked_at.map_err(sentence)?;
         }
-        let writer = Connection::open(path).map_err(sentence)?;
-        let idle = Mutex::new((Vec::new(), 0));
-        let readers = Readers { path: path.clone(), idle, returned: Condvar::new() };
-        Ok(Store { writer: Mutex::new(writer), readers, _lock: lock })
+        let lock = lock(path, place)?;
+        let mark = format!("INSERT INTO minimSchema VALUES ('{}');", schema_md5());
+        if is_new(path) {
+            Connection::create(path, &format!("{SCHEMA}{mark}")).map_err(sentence)?;
+        } else if is_unmarked {
+            Connection::run_alone(path, &mark).map_err(sentence)?;
+        }
+        Store::open_ours(path, lock).map_err(sentence)
+    }
+
+    fn open_ours(path: &Path, lock: File) -> Result<Store, Failure> {
+        let writer = Mutex::new(Connection::open(path)?);
+        let (idle, returned) = (Mutex::default(), Condvar::new());
+        let readers = Readers { path: path.to_owned(), idle, returned };
+        Ok(Store { writer, readers, failures: Warnings::default(), _lock: lock })
     }
 
     /// Does `job` in a transaction: all of it, or nothing when it returns an error.
-    fn write<T>(
-        &self,
-        job: impl FnOnce(&mut Connection) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
-        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        connection.begin()?;
-        let outcome = job(&mut connection).and_then(|done| {
-            connection.run("COMMIT", &[])?;
-            Ok(done)
-        });
+    fn write<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, Trouble>) -> Result<T, Refusal> {
+        let mut db = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = match db.run(Connection::BEGIN, &[]) {
+            Ok(_) => job(&mut db).and_then(|done| {
+                db.run("COMMIT", &[])?;
+                Ok(done)
+            }),
+            Err(failure) => return Err(self.refusal(failure.into())),
+        };
         if outcome.is_err() {
-            let _ = connection.run("ROLLBACK", &[]); // fails where the failure ended the transaction already
+            let _ = db.run("ROLLBACK", &[]); // fails where the failure ended the transaction already
         }
-        outcome
+        outcome.map_err(|trouble| self.refusal(trouble))
     }
 
     /// Does `job`, which only reads, by a connection that waits for no writer.
-    fn read<T>(
-        &self,
-        job: impl FnOnce(&mut Connection) -> Result<T, Refusal>,
-    ) -> Result<T, Refusal> {
-        let mut connection = self.readers.take()?;
-        let outcome = job(&mut connection);
-        self.readers.give_back(connection);
-        outcome
+    fn read<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, Trouble>) -> Result<T, Refusal> {
+        let outcome = self.readers.take().map_err(Trouble::from).and_then(|mut db| {
+            let outcome = job(&mut db);
+            self.readers.give_back(db);
+            outcome
+        });
+        outcome.map_err(|trouble| self.refusal(trouble))
+    }
+
+    /// What users hear of a trouble. Why the database is away, the operator hears alone.
+    fn refusal(&self, trouble: Trouble) -> Refusal {
+        let failure = match trouble {
+            Trouble::Refused(refusal) => return refusal,
+            Trouble::Failed(failure) => failure,
+        };
+        self.failures.warn(&format!("database: {failure}"));
+        match failure {
+            Failure::DiskFull => Refusal::new(Code::DiskFull, "no room left on the server"),
+            Failure::Down(_) => Refusal::new(Code::DatabaseDown, "the database is away, nothing was stored"),
+        }
     }
 
     /// All rows of one query.
     fn rows(&self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Refusal> {
         self.read(|db| Ok(db.rows(sql, parameters)?))
-    }
-
-    /// Whether a user of this login name (in any case) exists.
-    pub fn has_login_name(&self, login_name: &str) -> Result<bool, Refusal> {
-        let rows =
-            self.rows("SELECT id FROM users WHERE loginKey = ?", &[login_key(login_name)])?;
-        Ok(!rows.is_empty())
-    }
-
-    /// A new user, with the digest of the password; the uid. `loginNameTaken`.
-    pub fn add_user(&self, user: &NewUser, digest: &str) -> Result<u64, Refusal> {
-        let key = login_key(&user.login_name);
-        self.write(|db| {
-            let by_key = "SELECT id FROM users WHERE loginKey = ?";
-            if !db.rows(by_key, std::slice::from_ref(&key))?.is_empty() {
-                let text = format!("loginName: {} is taken, choose another", user.login_name);
-                return Err(Refusal::new(Code::LoginNameTaken, text));
-            }
-            let columns = "pwd, loginName, loginKey, username, sex, picUrl, updateTime";
-            let values = [
-                digest.into(),
-                user.login_name.as_str().into(),
-                key.clone(),
-                user.username.as_str().into(),
-                user.sex.into(),
-                user.pic_url.as_str().into(),
-                now_ms().into(),
-            ];
-            db.run(
-                &format!("INSERT INTO users ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"),
-                &values,
-            )?;
-            let rows = db.rows(by_key, std::slice::from_ref(&key))?;
-            Ok(rows.first().map_or(0, |row| row.number(0)))
-        })
-    }
-
-    /// The user of a login name, in any case, and the digest of the password.
-    pub fn user_and_digest(&self, login_name: &str) -> Result<Option<(User, String)>, Refusal> {
-        let sql = format!("SELECT {USER}, u.pwd FROM users u WHERE u.loginKey = ?");
-        let rows = self.rows(&sql, &[login_key(login_name)])?;
-        Ok(rows.first().map(|row| (row.user(0), row.text(5))))
-    }
-
-    /// The user of a uid.
-    pub fn user(&self, uid: u64) -> Result<User, Refusal> {
-        let rows =
-            self.rows(&format!("SELECT {USER} FROM users u WHERE u.id = ?"), &[uid.into()])?;
-        rows.first().map(|row| row.user(0)).ok_or_else(|| no_such_user(uid))
-    }
-
-    /// Users whose login name contains `part`, taken literally, in any case; by name, at most `MAX_FOUND`.
-    pub fn search_users(&self, part: &str) -> Result<Vec<User>, Refusal> {
-        let sql = format!(
-            "SELECT {USER} FROM users u WHERE INSTR(u.loginKey, ?) > 0 ORDER BY u.loginKey LIMIT {MAX_FOUND}"
-        );
-        Ok(self.rows(&sql, &[login_key(part)])?.iter().map(|row| row.user(0)).collect())
-    }
-
-    /// The friends of a user, by login name.
-    pub fn friends(&self, uid: u64) -> Result<Vec<User>, Refusal> {
-        let sql = format!(
-            "SELECT {USER}, u.loginKey FROM friends f JOIN users u ON u.id = f.friendId WHERE f.uid = ? \
-             UNION ALL SELECT {USER}, u.loginKey FROM friends f JOIN users u ON u.id = f.uid \
-             WHERE f.friendId = ? ORDER BY loginKey"
-        );
-        Ok(self.rows(&sql, &[uid.into(), uid.into()])?.iter().map(|row| row.user(0)).collect())
-    }
-
-    /// How many private messages of each sender wait for a user: pairs of uid and number.
-    pub fn unread(&self, uid: u64) -> Result<Vec<(u64, u64)>, Refusal> {
-        let sql = "SELECT fromUid, COUNT(*) FROM message \
-                   WHERE toUid = ? AND handle = 0 AND type < ? AND gId IS NULL GROUP BY fromUid";
-        let rows = self.rows(sql, &[uid.into(), FRIEND.into()])?;
-        Ok(rows.iter().map(|row| (row.number(0), row.number(1))).collect())
-    }
-
-    /// The newest id among the messages and files that wait for a user, or 0.
-    pub fn last_unhandled(&self, uid: u64) -> Result<u64, Refusal> {
-        let sql = "SELECT MAX(id) FROM message WHERE toUid = ? AND handle = 0 AND type < ?";
-        let rows = self.rows(sql, &[uid.into(), FRIEND.into()])?;
-        Ok(rows.first().map_or(0, |row| row.number(0)))
-    }
-
-    /// What waits for a user above `after_id`, in order of id, at most `limit`: messages, or requests.
-    pub fn unhandled(
-        &self,
-        uid: u64,
-        requests: bool,
-        after_id: u64,
-        limit: usize,
-    ) -> Result<Vec<FromServer>, Refusal> {
-        let kind = if requests { ">=" } else { "<" };
-        let sql = format!(
-            "{MESSAGE} WHERE m.toUid = ? AND m.handle = 0 AND m.type {kind} {FRIEND} AND m.id > ? \
-             ORDER BY m.id LIMIT {limit}"
-        );
-        Ok(self.rows(&sql, &[uid.into(), after_id.into()])?.iter().map(pushed).collect())
-    }
-
-    /// What waits for a user, in order of id, at most `MAX_LISTED`: messages and requests, or requests alone.
-    pub fn no_handle_messages(
-        &self,
-        uid: u64,
-        requests_alone: bool,
-    ) -> Result<Vec<FromServer>, Refusal> {
-        let least = if requests_alone { FRIEND } else { 0 };
-        let sql = format!(
-            "{MESSAGE} WHERE m.toUid = ? AND m.handle = 0 AND m.type >= ? ORDER BY m.id LIMIT {MAX_LISTED}"
-        );
-        Ok(self.rows(&sql, &[uid.into(), least.into()])?.iter().map(pushed).collect())
     }
 
     /// CHAT_SEND_MSG: the same request (fromUid, clientNo) again gives the same answer and does nothing. `badRequest`
@@ -361,16 +168,13 @@ impl Store {
                 return Ok(stored);
             }
             if !request.is_friend {
-                return Err(Refusal::new(
-                    Code::NoSuchGroup,
-                    format!("toId: there is no group {}", request.to_id),
-                ));
+                let text = format!("toId: there is no group {}", request.to_id);
+                return Err(Refusal::new(Code::NoSuchGroup, text).into());
             }
             if !are_friends(db, from, request.to_id)? {
                 require_user(db, request.to_id)?;
-                return Err(Refusal::new(Code::NotFriends, "toId: not a friend of yours"));
+                return Err(Refusal::new(Code::NotFriends, "toId: not a friend of yours").into());
             }
-            let columns = "fromUid, toUid, type, sendTime, clientNo, msgType, msgText";
             let values = [
                 from.into(),
                 request.to_id.into(),
@@ -380,15 +184,13 @@ impl Store {
                 request.msg_type.as_str().into(),
                 request.msg_text.as_str().into(),
             ];
-            db.run(
-                &format!("INSERT INTO message ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"),
-                &values,
-            )?;
+            let insert = "INSERT INTO message (fromUid, toUid, type, sendTime, clientNo, msgType, msgText) \
+                          VALUES (?, ?, ?, ?, ?, ?, ?)";
+            db.run(insert, &values)?;
             let sql = format!("{MESSAGE} WHERE m.fromUid = ? AND m.clientNo = ?");
-            let rows = db.rows(&sql, &[from.into(), request.client_no.into()])?;
-            let deliveries = rows.iter().map(|row| (row.number(5), pushed(row))).collect();
-            let (id, send_time) = rows.first().map_or((0, 0), |row| (row.number(0), row.number(8)));
-            Ok(Stored { id, send_time, deliveries })
+            let row = the_row(db, &sql, &[from.into(), request.client_no.into()])?;
+            let deliveries = vec![(row.number(5), pushed(&row))];
+            Ok(Stored { id: row.number(0), send_time: row.number(6), deliveries })
         })
     }
 
@@ -405,29 +207,117 @@ impl Store {
         })
     }
 
+    /// What waits for a user above `after_id`, each with its id, in order of id, at most `limit`.
+    pub fn unhandled(
+        &self,
+        uid: u64,
+        kind: Waiting,
+        after_id: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, FromServer)>, Refusal> {
+        let (least, below) = match kind {
+            Waiting::Messages => (0, FRIEND),
+            Waiting::Requests => (FRIEND, u64::MAX),
+            Waiting::All => (0, u64::MAX),
+        };
+        let sql = format!(
+            "{MESSAGE} WHERE m.toUid = ? AND m.handle = 0 AND m.type >= ? AND m.type < ? AND m.id > ? \
+             ORDER BY m.id LIMIT {limit}"
+        );
+        let rows = self.rows(&sql, &[uid.into(), least.into(), below.into(), after_id.into()])?;
+        Ok(rows.iter().map(|row| (row.number(0), pushed(row))).collect())
+    }
+
+    /// The newest id among the messages and files that wait for a user, or 0.
+    pub fn last_unhandled(&self, uid: u64) -> Result<u64, Refusal> {
+        let sql = "SELECT MAX(id) FROM message WHERE toUid = ? AND handle = 0 AND type < ?";
+        let rows = self.rows(sql, &[uid.into(), FRIEND.into()])?;
+        Ok(rows.first().map_or(0, |row| row.number(0)))
+    }
+
+    /// How many private messages of each sender, by uid, wait for a user.
+    pub fn unread(&self, uid: u64) -> Result<HashMap<u64, u64>, Refusal> {
+        let sql = "SELECT fromUid, COUNT(*) FROM message \
+                   WHERE toUid = ? AND handle = 0 AND type < ? AND gId IS NULL GROUP BY fromUid";
+        let rows = self.rows(sql, &[uid.into(), FRIEND.into()])?;
+        Ok(rows.iter().map(|row| (row.number(0), row.number(1))).collect())
+    }
+
+    /// A new user, with the digest of the password; the uid. `loginNameTaken`.
+    pub fn add_user(&self, new: &NewUser, digest: &str) -> Result<u64, Refusal> {
+        let key = [login_key(&new.login_name)];
+        let by_key = "SELECT id FROM users WHERE loginKey = ?";
+        self.write(|db| {
+            if !db.rows(by_key, &key)?.is_empty() {
+                let text = format!("loginName: {} is taken, choose another", new.login_name);
+                return Err(Refusal::new(Code::LoginNameTaken, text).into());
+            }
+            let values = [
+                digest.into(),
+                new.login_name.as_str().into(),
+                key[0].clone(),
+                new.username.as_str().into(),
+                new.sex.into(),
+                new.pic_url.as_str().into(),
+                now_ms().into(),
+            ];
+            let insert = "INSERT INTO users (pwd, loginName, loginKey, username, sex, picUrl, updateTime) \
+                          VALUES (?, ?, ?, ?, ?, ?, ?)";
+            db.run(insert, &values)?;
+            Ok(the_row(db, by_key, &key)?.number(0))
+        })
+    }
+
+    /// The user of a login name, in any case, and the digest of the password.
+    pub fn user_and_digest(&self, login_name: &str) -> Result<Option<(User, String)>, Refusal> {
+        let sql = format!("SELECT {USER}, u.pwd FROM users u WHERE u.loginKey = ?");
+        let rows = self.rows(&sql, &[login_key(login_name)])?;
+        Ok(rows.first().map(|row| (user(row), row.text(5))))
+    }
+
+    /// The user of a uid. `noSuchUser`.
+    pub fn user(&self, uid: u64) -> Result<User, Refusal> {
+        let rows = self.rows(&format!("SELECT {USER} FROM users u WHERE u.id = ?"), &[uid.into()])?;
+        rows.first().map(user).ok_or_else(|| no_such_user(uid))
+    }
+
+    /// Users whose login name contains `part`, taken literally, in any case; by name, at most `MAX_FOUND`.
+    pub fn search_users(&self, part: &str) -> Result<Vec<User>, Refusal> {
+        let sql = format!(
+            "SELECT {USER} FROM users u WHERE INSTR(u.loginKey, ?) > 0 ORDER BY u.loginKey LIMIT {MAX_FOUND}"
+        );
+        Ok(self.rows(&sql, &[login_key(part)])?.iter().map(user).collect())
+    }
+
+    /// The friends of a user, by login name.
+    pub fn friends(&self, uid: u64) -> Result<Vec<User>, Refusal> {
+        let sql = format!(
+            "SELECT {USER}, u.loginKey FROM friends f JOIN users u ON u.id = f.friendId WHERE f.uid = ? \
+             UNION ALL SELECT {USER}, u.loginKey FROM friends f JOIN users u ON u.id = f.uid \
+             WHERE f.friendId = ? ORDER BY loginKey"
+        );
+        Ok(self.rows(&sql, &[uid.into(), uid.into()])?.iter().map(user).collect())
+    }
+
     /// Whether `uid` may ask `friend_id` to be friends: `badRequest` for oneself, `noSuchUser`, `already`.
     pub fn can_add_friend(&self, uid: u64, friend_id: u64) -> Result<(), Refusal> {
         self.read(|db| may_be_asked(db, uid, friend_id))
     }
 
-    /// Asks `friend_id` to be friends: the request, and whether it is new. An open one is not asked again.
-    pub fn ask_friend(
-        &self,
-        uid: u64,
-        friend_id: u64,
-    ) -> Result<(u64, Option<FromServer>), Refusal> {
+    /// Asks `friend_id` to be friends: the id of the request, and the request where it is new. An open one is not
+    /// asked again.
+    pub fn ask_friend(&self, uid: u64, friend_id: u64) -> Result<(u64, Option<FromServer>), Refusal> {
+        let key = [uid.into(), friend_id.into(), FRIEND.into()];
+        let open = format!("{MESSAGE} WHERE m.fromUid = ? AND m.toUid = ? AND m.type = ? AND m.handle = 0");
         self.write(|db| {
             may_be_asked(db, uid, friend_id)?;
-            let open = "SELECT id FROM message WHERE fromUid = ? AND toUid = ? AND type = ? AND handle = 0";
-            let key = [uid.into(), friend_id.into(), FRIEND.into()];
-            if let Some(row) = db.rows(open, &key)?.first() {
+            if let Some(row) = db.rows(&open, &key)?.first() {
                 return Ok((row.number(0), None));
             }
             let values = [uid.into(), friend_id.into(), FRIEND.into(), now_ms().into()];
             db.run("INSERT INTO message (fromUid, toUid, type, sendTime) VALUES (?, ?, ?, ?)", &values)?;
-            let sql = format!("{MESSAGE} WHERE m.fromUid = ? AND m.toUid = ? AND m.type = ? AND m.handle = 0");
-            let rows = db.rows(&sql, &key)?;
-            Ok((rows.first().map_or(0, |row| row.number(0)), rows.first().map(pushed)))
+            let row = the_row(db, &open, &key)?;
+            Ok((row.number(0), Some(pushed(&row))))
         })
     }
 
@@ -437,33 +327,21 @@ impl Store {
             let sql = "SELECT fromUid, handle FROM message WHERE id = ? AND toUid = ? AND type = ?";
             let rows = db.rows(sql, &[id.into(), uid.into(), FRIEND.into()])?;
             let Some(row) = rows.first() else {
-                return Err(Refusal::new(
-                    Code::NoSuchMessage,
-                    format!("msgId: there is no request {id} to you"),
-                ));
+                let text = format!("msgId: there is no request {id} to you");
+                return Err(Refusal::new(Code::NoSuchMessage, text).into());
             };
             if row.number(1) != 0 {
-                return Err(Refusal::new(
-                    Code::Already,
-                    format!("request {id} is answered already"),
-                ));
+                let text = format!("request {id} is answered already");
+                return Err(Refusal::new(Code::Already, text).into());
             }
-            let asker = row.number(0);
-            let now = Value::from(now_ms());
+            let now = now_ms();
             if !accept {
-                let sql = "UPDATE message SET handle = 2, handleTime = ? WHERE id = ?";
-                db.run(sql, &[now, id.into()])?;
+                let refuse = "UPDATE message SET handle = 2, handleTime = ? WHERE id = ?";
+                db.run(refuse, &[now.into(), id.into()])?;
                 return Ok(None);
             }
-            let all_open = "UPDATE message SET handle = 1, handleTime = ? \
-                            WHERE fromUid = ? AND toUid = ? AND type = ? AND handle = 0";
-            for (from, to) in [(asker, uid), (uid, asker)] {
-                db.run(all_open, &[now.clone(), from.into(), to.into(), FRIEND.into()])?;
-            }
-            let pair = [asker.min(uid).into(), asker.max(uid).into(), now];
-            if !are_friends(db, asker, uid)? {
-                db.run("INSERT INTO friends (uid, friendId, updateTime) VALUES (?, ?, ?)", &pair)?;
-            }
+            let asker = row.number(0);
+            befriend(db, asker, uid, now)?;
             Ok(Some(asker))
         })
     }
@@ -472,14 +350,59 @@ impl Store {
     pub fn delete_friend(&self, uid: u64, friend_id: u64) -> Result<(), Refusal> {
         self.write(|db| {
             require_user(db, friend_id)?;
-            let pair = [uid.min(friend_id).into(), uid.max(friend_id).into()];
-            let deleted = db.run("DELETE FROM friends WHERE uid = ? AND friendId = ?", &pair)?;
-            if deleted == 0 {
-                return Err(Refusal::new(Code::NotFriends, "friendId: not a friend of yours"));
+            let delete = "DELETE FROM friends WHERE uid = ? AND friendId = ?";
+            if db.run(delete, &pair(uid, friend_id))? == 0 {
+                let text = "friendId: not a friend of yours";
+                return Err(Refusal::new(Code::NotFriends, text).into());
             }
             Ok(())
         })
     }
+}
+
+/// A row that begins with the columns of `USER`.
+fn user(row: &Row) -> User {
+    User {
+        uid: row.number(0),
+        login_name: row.text(1),
+        username: row.text(2),
+        sex: row.number(3),
+        pic_url: row.text(4),
+    }
+}
+
+/// A row of `MESSAGE` as it was or would be pushed.
+fn pushed(row: &Row) -> FromServer {
+    let (id, from_id, from_name, send_time) = (row.number(0), row.number(2), row.text(3), row.number(6));
+    if row.number(1) == FRIEND {
+        let (from_login_name, kind) = (row.text(4), "FRIEND".to_owned());
+        let (g_id, gname) = (None, None);
+        return FromServer::Request { id, from_id, from_name, from_login_name, kind, g_id, gname, send_time };
+    }
+    let (is_friend, to_id, msg_type) = (true, row.number(5), row.text(7));
+    let envelope = Envelope { id, from_id, from_name, is_friend, to_id, send_time, msg_type };
+    FromServer::ChatSendMsg { envelope, msg_text: row.text(8) }
+}
+
+/// The answer to an earlier request of this number, if there was one, and if it was this request.
+fn sent_before(db: &mut Connection, from: u64, request: &ChatSendMsg) -> Result<Option<Stored>, Trouble> {
+    let sql = "SELECT id, sendTime, toUid, msgType, msgText FROM message WHERE fromUid = ? AND clientNo = ?";
+    let rows = db.rows(sql, &[from.into(), request.client_no.into()])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let is_same = request.is_friend
+        && row.number(2) == request.to_id
+        && row.text(3) == request.msg_type
+        && row.text(4) == request.msg_text;
+    if !is_same {
+        return Err(Refusal::bad("clientNo: was used for another message").into());
+    }
+    Ok(Some(Stored { id: row.number(0), send_time: row.number(1), deliveries: Vec::new() }))
+}
+
+/// The row that was written just now.
+fn the_row(db: &mut Connection, sql: &str, parameters: &[Value]) -> Result<Row, Failure> {
+    let row = db.rows(sql, parameters)?.into_iter().next();
+    row.ok_or_else(|| Failure::Down("a row that was just written is not there".to_owned()))
 }
 
 /// Login names are compared in small letters; Rust folds them, so that both engines agree.
@@ -487,69 +410,87 @@ fn login_key(login_name: &str) -> Value {
     Value::Text(login_name.to_lowercase())
 }
 
+/// The key of a friendship: the smaller uid first, whoever asked.
+fn pair(uid: u64, other: u64) -> [Value; 2] {
+    [uid.min(other).into(), uid.max(other).into()]
+}
+
 fn no_such_user(uid: u64) -> Refusal {
     Refusal::new(Code::NoSuchUser, format!("there is no user {uid}"))
 }
 
-fn require_user(db: &mut Connection, uid: u64) -> Result<(), Refusal> {
+fn require_user(db: &mut Connection, uid: u64) -> Result<(), Trouble> {
     let rows = db.rows("SELECT id FROM users WHERE id = ?", &[uid.into()])?;
-    if rows.is_empty() { Err(no_such_user(uid)) } else { Ok(()) }
+    if rows.is_empty() { Err(no_such_user(uid).into()) } else { Ok(()) }
 }
 
 fn are_friends(db: &mut Connection, uid: u64, other: u64) -> Result<bool, Failure> {
-    let pair = [uid.min(other).into(), uid.max(other).into()];
-    Ok(!db.rows("SELECT id FROM friends WHERE uid = ? AND friendId = ?", &pair)?.is_empty())
+    let sql = "SELECT id FROM friends WHERE uid = ? AND friendId = ?";
+    Ok(!db.rows(sql, &pair(uid, other))?.is_empty())
 }
 
-fn may_be_asked(db: &mut Connection, uid: u64, friend_id: u64) -> Result<(), Refusal> {
+fn may_be_asked(db: &mut Connection, uid: u64, friend_id: u64) -> Result<(), Trouble> {
     if uid == friend_id {
-        return Err(Refusal::bad("friendId: that is yourself"));
+        return Err(Refusal::bad("friendId: that is yourself").into());
     }
     require_user(db, friend_id)?;
     if are_friends(db, uid, friend_id)? {
-        return Err(Refusal::new(Code::Already, "friendId: a friend of yours already"));
+        return Err(Refusal::new(Code::Already, "friendId: a friend of yours already").into());
     }
     Ok(())
 }
 
-/// The answer to an earlier request of this number, if there was one, and if it was this request.
-fn sent_before(
-    db: &mut Connection,
-    from: u64,
-    request: &ChatSendMsg,
-) -> Result<Option<Stored>, Refusal> {
-    let sql = "SELECT id, sendTime, toUid, gId, msgType, msgText FROM message WHERE fromUid = ? AND clientNo = ?";
-    let rows = db.rows(sql, &[from.into(), request.client_no.into()])?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let to_id = if row.is_null(3) { row.number(2) } else { row.number(3) };
-    let same = (row.is_null(3), to_id) == (request.is_friend, request.to_id)
-        && row.text(4) == request.msg_type
-        && row.text(5) == request.msg_text;
-    if !same {
-        return Err(Refusal::bad("clientNo: was used for another message"));
+/// Makes two users friends, and answers every open request between them.
+fn befriend(db: &mut Connection, asker: u64, uid: u64, now: u64) -> Result<(), Failure> {
+    let accept = "UPDATE message SET handle = 1, handleTime = ? \
+                  WHERE fromUid = ? AND toUid = ? AND type = ? AND handle = 0";
+    for (from, to) in [(asker, uid), (uid, asker)] {
+        db.run(accept, &[now.into(), from.into(), to.into(), FRIEND.into()])?;
     }
-    Ok(Some(Stored { id: row.number(0), send_time: row.number(1), deliveries: Vec::new() }))
+    if !are_friends(db, asker, uid)? {
+        let [smaller, greater] = pair(asker, uid);
+        let insert = "INSERT INTO friends (uid, friendId, updateTime) VALUES (?, ?, ?)";
+        db.run(insert, &[smaller, greater, now.into()])?;
+    }
+    Ok(())
+}
+
+/// Connections that read: at most `DATABASE_READERS`, made when first needed.
+struct Readers {
+    path: PathBuf,
+    idle: Mutex<Idle>,
+    returned: Condvar,
+}
+
+/// Held to take a connection or give it back.
+#[derive(Default)]
+struct Idle {
+    connections: Vec<Connection>,
+    /// How many there are, those in use included.
+    made: usize,
 }
 
 impl Readers {
     /// A connection at rest, a new one, or, when there are `DATABASE_READERS`, the next that is given back.
     fn take(&self) -> Result<Connection, Failure> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            if let Some(connection) = idle.0.pop() {
-                return Ok(connection);
-            }
-            if idle.1 < DATABASE_READERS {
-                let connection = Connection::open(&self.path)?;
-                idle.1 += 1;
-                return Ok(connection);
-            }
-            idle = self.returned.wait(idle).unwrap_or_else(PoisonError::into_inner);
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let all_in_use = |idle: &mut Idle| idle.connections.is_empty() && idle.made >= DATABASE_READERS;
+        let waited = self.returned.wait_timeout_while(idle, DATABASE_BUSY_DEADLINE, all_in_use);
+        let (mut idle, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            return Err(Failure::Down("all connections that read are in use".to_owned()));
         }
+        if let Some(connection) = idle.connections.pop() {
+            return Ok(connection);
+        }
+        let connection = Connection::open(&self.path)?;
+        idle.made += 1;
+        Ok(connection)
     }
 
     fn give_back(&self, connection: Connection) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).0.push(connection);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.connections.push(connection);
         self.returned.notify_one();
     }
 }
@@ -564,8 +505,8 @@ fn is_new(path: &Path) -> bool {
 fn lock(path: &Path, place: &Database) -> Result<File, String> {
     let name = format!("{}.lock", path.display());
     let file = File::create(&name).map_err(|error| format!("cannot write {name}: {error}"))?;
-    file.try_lock()
-        .map_err(|_| format!("another server has the database {place} open: one at a time"))?;
+    let locked = file.try_lock();
+    locked.map_err(|_| format!("another server has the database {place} open: one at a time"))?;
     Ok(file)
 }
 
@@ -574,10 +515,10 @@ fn schema_md5() -> String {
     hex(&md5(SCHEMA.as_bytes()))
 }
 
-/// Refuses a database that another schema or another program made. False: the tables were loaded by hand from
-/// schema.sql, have no row yet, and are to be marked as ours.
-fn check_schema(db: &mut Connection, place: &Database) -> Result<bool, Failure> {
-    if !db.tables()?.iter().any(|table| table == "minimSchema") {
+/// Whether this schema.sql made the database. False: its tables were loaded by hand, have no row yet, and are to be
+/// marked as ours. A database that another schema or another program made is refused.
+fn is_marked(db: &mut Connection, place: &Database) -> Result<bool, Failure> {
+    if !db.rows(Connection::TABLES, &[])?.iter().any(|row| row.text(0) == "minimSchema") {
         let text = "it is not minim's; give another with --database or --dataDir";
         return Err(Failure::Down(text.to_owned()));
     }
@@ -590,9 +531,10 @@ fn check_schema(db: &mut Connection, place: &Database) -> Result<bool, Failure> 
              start the version that made {place}, or give another folder with --dataDir"
         ))),
         None if is_empty(db)? => Ok(false),
-        None => Err(Failure::Down(
-            "its tables hold rows, and nothing says which schema.sql made them".into(),
-        )),
+        None => {
+            let text = "its tables hold rows, and nothing says which schema.sql made them";
+            Err(Failure::Down(text.to_owned()))
+        }
     }
 }
 

@@ -10,7 +10,6 @@ use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 use crate::des::{self, KeySchedule};
-use crate::http::Channel;
 use crate::limits::{MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, RECEIVE_PIECE};
 use crate::md5_check::{equal, hmac_md5, random_bytes};
 use crate::socket::Socket;
@@ -22,7 +21,7 @@ const LENGTH_SIZE: usize = 4;
 const IV_SIZE: usize = 8;
 const MAC_SIZE: usize = 16;
 /// What `length` counts beside the ciphertext: IV and MAC.
-const FRAME_OVERHEAD: usize = IV_SIZE + MAC_SIZE;
+pub const FRAME_OVERHEAD: usize = IV_SIZE + MAC_SIZE;
 
 /// Why no body came. The peer is told none of it.
 #[derive(Debug)]
@@ -52,10 +51,7 @@ impl fmt::Display for Error {
             Error::NotMinim(_) => write!(f, "the peer does not begin with MINIM/1"),
             Error::OtherPassphrase => write!(f, "the server has another passphrase"),
             Error::FrameLength { announced, limit } => {
-                write!(
-                    f,
-                    "a frame announces {announced} bytes: no multiple of 8 from 32 to {limit}"
-                )
+                write!(f, "a frame announces {announced} bytes: no multiple of 8 from 32 to {limit}")
             }
             Error::WrongMac => write!(f, "the MAC of a frame is wrong"),
             Error::WrongPadding => write!(f, "the padding of a frame is wrong"),
@@ -67,6 +63,16 @@ impl fmt::Display for Error {
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
         Error::Io(error)
+    }
+}
+
+/// For who reads bytes and knows no frames (channel.rs).
+impl From<Error> for io::Error {
+    fn from(error: Error) -> io::Error {
+        match error {
+            Error::Io(error) => error,
+            other => io::Error::new(ErrorKind::InvalidData, other.to_string()),
+        }
     }
 }
 
@@ -218,8 +224,8 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// After LOGIN longer frames are taken: up to `MAX_FRAME`.
-    pub fn trust(&mut self) {
+    /// Longer frames are taken from here on: up to `MAX_FRAME`.
+    pub fn after_login(&mut self) {
         self.limit = MAX_FRAME;
     }
 
@@ -230,11 +236,7 @@ impl Receiver {
 
     /// Waits for one whole frame and returns its body. `None`: the peer ended its side between two frames.
     /// After an error that is no timeout the connection is to be closed without a word.
-    pub fn receive(
-        &mut self,
-        socket: &Socket,
-        deadline: Instant,
-    ) -> Result<Option<Vec<u8>>, Error> {
+    pub fn receive(&mut self, socket: &Socket, deadline: Instant) -> Result<Option<Vec<u8>>, Error> {
         if !self.fill(socket, LENGTH_SIZE, deadline)? {
             return Ok(None);
         }
@@ -256,16 +258,18 @@ impl Receiver {
     /// Receives until `frame` holds `wanted` bytes; keeps what came when the deadline passes. False: the peer
     /// ended before the first byte of a frame.
     fn fill(&mut self, socket: &Socket, wanted: usize, deadline: Instant) -> Result<bool, Error> {
+        let mut piece = [0; RECEIVE_PIECE];
         while self.frame.len() < wanted {
-            let have = self.frame.len();
-            self.frame.resize(wanted.min(have + RECEIVE_PIECE), 0);
-            let received = socket.recv(&mut self.frame[have..], deadline);
-            self.frame.truncate(have + received.as_ref().map_or(0, |count| *count));
-            match received? {
-                0 if have == 0 => return Ok(false),
-                0 => return Err(Error::Io(ErrorKind::UnexpectedEof.into())),
-                _ => self.last_byte = Instant::now(),
+            let room = RECEIVE_PIECE.min(wanted - self.frame.len());
+            let count = socket.recv(&mut piece[..room], deadline)?;
+            if count == 0 && self.frame.is_empty() {
+                return Ok(false);
             }
+            if count == 0 {
+                return Err(Error::Io(ErrorKind::UnexpectedEof.into()));
+            }
+            self.frame.extend_from_slice(&piece[..count]);
+            self.last_byte = Instant::now();
         }
         Ok(true)
     }
@@ -273,8 +277,7 @@ impl Receiver {
 
 /// The length that a frame's first 4 bytes announce: what follows them, in bytes.
 fn frame_length(frame: &[u8], limit: usize) -> Result<usize, Error> {
-    let announced =
-        frame[..LENGTH_SIZE].iter().fold(0, |value, &byte| value << 8 | usize::from(byte));
+    let announced = frame[..LENGTH_SIZE].iter().fold(0, |value, &byte| value << 8 | usize::from(byte));
     if announced < FRAME_OVERHEAD + 8 || announced % 8 != 0 || announced > limit {
         return Err(Error::FrameLength { announced, limit });
     }
@@ -285,67 +288,4 @@ fn frame_length(frame: &[u8], limit: usize) -> Result<usize, Error> {
 /// The sequence number is not sent: a frame left out, doubled or swapped does not fit where it arrives.
 fn tag(key: &[u8; 16], sequence: u64, iv: &[u8], ciphertext: &[u8]) -> [u8; 16] {
     hmac_md5(key, &[&sequence.to_be_bytes(), iv, ciphertext])
-}
-
-/// HTTP on a plain TCP connection.
-pub struct PlainChannel(pub Socket);
-
-/// HTTP inside frames, as HTTPS is HTTP inside TLS: the bodies, one after the other, are the byte stream.
-pub struct SealedChannel {
-    /// The connection.
-    pub socket: Socket,
-    /// Our direction.
-    pub sender: Sender,
-    /// The peer's direction.
-    pub receiver: Receiver,
-}
-
-/// Longest body of a frame within `MAX_FRAME_BEFORE_LOGIN`: at least one byte of its blocks is padding.
-const SEALED_PIECE: usize = MAX_FRAME_BEFORE_LOGIN - FRAME_OVERHEAD - 1;
-
-impl Channel for PlainChannel {
-    fn recv(&mut self, buffer: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
-        let mut piece = [0; 8192];
-        let count = self.0.recv(&mut piece, deadline)?;
-        buffer.extend_from_slice(&piece[..count]);
-        Ok(count)
-    }
-
-    fn send(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
-        self.0.send(octets, deadline)
-    }
-
-    fn end(&mut self) {
-        self.0.end();
-    }
-}
-
-impl Channel for SealedChannel {
-    /// An empty body means nothing: 0 would mean the end, so it waits for the next frame.
-    fn recv(&mut self, buffer: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
-        loop {
-            match self.receiver.receive(&self.socket, deadline) {
-                Ok(None) => return Ok(0),
-                Ok(Some(body)) if body.is_empty() => continue,
-                Ok(Some(body)) => {
-                    buffer.extend_from_slice(&body);
-                    return Ok(body.len());
-                }
-                Err(Error::Io(error)) => return Err(error),
-                Err(other) => {
-                    return Err(io::Error::new(ErrorKind::InvalidData, other.to_string()));
-                }
-            }
-        }
-    }
-
-    fn send(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
-        let frames: Vec<u8> =
-            octets.chunks(SEALED_PIECE).flat_map(|piece| self.sender.seal(piece)).collect();
-        self.socket.send(&frames, deadline)
-    }
-
-    fn end(&mut self) {
-        self.socket.end();
-    }
 }

@@ -20,13 +20,8 @@ fn of_type<'a>(peer: &'a Peer, kind: &str) -> Vec<&'a Value> {
 fn a_text_of_any_allowed_length_arrives_equal_and_a_longer_one_is_too_large() {
     let server = Server::start();
     let (mut alice, mut bob) = server.alice_and_bob();
-    let texts = [
-        "a".repeat(1_013),
-        "合".repeat(341),
-        "b".repeat(1_024),
-        "c".repeat(16_384),
-        "🙂".repeat(4_096),
-    ];
+    let texts =
+        ["a".repeat(1_013), "合".repeat(341), "b".repeat(1_024), "c".repeat(16_384), "🙂".repeat(4_096)];
     for text in &texts {
         assert_eq!(alice.say(bob.uid, text)["type"], "ACK");
         assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], *text);
@@ -65,18 +60,8 @@ fn names_that_hide_or_play_with_a_terminal_are_refused_by_name() {
     let mut peer = server.peer();
     let long = "n".repeat(51);
     let invisible = "\u{200b}".repeat(15);
-    let names = [
-        "",
-        "A\x1b[2J",
-        "A\u{9b}",
-        "Bob\u{200b}",
-        "Bob\u{202e}",
-        " Bob",
-        "Bob ",
-        "a\nb",
-        &long,
-        &invisible,
-    ];
+    let names =
+        ["", "A\x1b[2J", "A\u{9b}", "Bob\u{200b}", "Bob\u{202e}", " Bob", "Bob ", "a\nb", &long, &invisible];
     for field in ["loginName", "username"] {
         for name in names {
             let mut body = json!({"type": "REGISTER", "loginName": "bob", "username": "Bob",
@@ -88,8 +73,7 @@ fn names_that_hide_or_play_with_a_terminal_are_refused_by_name() {
         }
     }
     let mut register = |body: Value| {
-        let mut whole =
-            json!({"type": "REGISTER", "loginName": "x", "username": "X", "pwd": "p", "sex": 0});
+        let mut whole = json!({"type": "REGISTER", "loginName": "x", "username": "X", "pwd": "p", "sex": 0});
         whole.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
         peer.request(whole)
     };
@@ -116,8 +100,7 @@ fn a_login_name_is_unique_and_found_in_any_case() {
     let server = Server::start();
     let mut peer = server.peer();
     peer.register("Ünal");
-    let again =
-        json!({"type": "REGISTER", "loginName": "üNAL", "username": "U", "pwd": "x", "sex": 1});
+    let again = json!({"type": "REGISTER", "loginName": "üNAL", "username": "U", "pwd": "x", "sex": 1});
     expect_error(&peer.request(again), "loginNameTaken");
     let answer = peer.log_in_with("üNAL", &password("Ünal"));
     assert_eq!((&answer["type"], &answer["loginName"]), (&json!("LOGIN_OK"), &json!("Ünal")));
@@ -151,11 +134,7 @@ fn friends_are_asked_accepted_told_and_deleted() {
 
     let ask = format!("/addFriendsOrGroup?friendId={}", bob.uid);
     let id = server.get(&ask, Some(&alice.session_id))["data"]["id"].clone();
-    assert_eq!(
-        server.get(&ask, Some(&alice.session_id))["data"]["id"],
-        id,
-        "an open request is asked once"
-    );
+    assert_eq!(server.get(&ask, Some(&alice.session_id))["data"]["id"], id, "an open request is asked once");
     let request = bob.expect("REQUEST");
     let expected = json!({"type": "REQUEST", "id": id, "fromId": alice.uid, "fromName": "Alice",
         "fromLoginName": "alice", "kind": "FRIEND", "sendTime": request["sendTime"]});
@@ -185,25 +164,16 @@ fn friends_are_asked_accepted_told_and_deleted() {
 fn accepting_one_request_answers_the_one_in_the_other_direction_too() {
     let server = Server::start();
     let (alice, bob) = (server.new_user("alice"), server.new_user("bob"));
-    let from_alice =
-        server.get(&format!("/addFriendsOrGroup?friendId={}", bob.uid), Some(&alice.session_id));
-    let from_bob =
-        server.get(&format!("/addFriendsOrGroup?friendId={}", alice.uid), Some(&bob.session_id));
+    let from_alice = server.get(&format!("/addFriendsOrGroup?friendId={}", bob.uid), Some(&alice.session_id));
+    let from_bob = server.get(&format!("/addFriendsOrGroup?friendId={}", alice.uid), Some(&bob.session_id));
     let handle = |id: &Value, accept: bool, sid: &str| {
         server.get(&format!("/messageHandle?msgId={id}&accept={accept}"), Some(sid))
     };
     let (first, second) = (&from_alice["data"]["id"], &from_bob["data"]["id"]);
-    assert_eq!(
-        handle(first, true, &alice.session_id)["error"],
-        "noSuchMessage",
-        "one's own request"
-    );
+    assert_eq!(handle(first, true, &alice.session_id)["error"], "noSuchMessage", "one's own request");
     assert_eq!(handle(first, true, &bob.session_id)["ok"], true);
     assert_eq!(handle(second, true, &alice.session_id)["error"], "already");
-    assert_eq!(
-        server.get("/getFriendsById", Some(&alice.session_id))["data"].as_array().unwrap().len(),
-        1
-    );
+    assert_eq!(server.get("/getFriendsById", Some(&alice.session_id))["data"].as_array().unwrap().len(), 1);
 }
 
 #[test]
@@ -233,8 +203,7 @@ fn what_waited_comes_at_login_in_order_then_requests_then_states_and_once_handle
     for number in 0..250 {
         ids.push(alice.say(2, &format!("while you were away {number}"))["id"].as_u64().unwrap());
     }
-    let request =
-        server.get("/addFriendsOrGroup?friendId=2", Some(&carol.session_id))["data"]["id"].clone();
+    let request = server.get("/addFriendsOrGroup?friendId=2", Some(&carol.session_id))["data"]["id"].clone();
 
     let mut bob = server.peer();
     let login_ok = bob.login("bob");
@@ -245,8 +214,7 @@ fn what_waited_comes_at_login_in_order_then_requests_then_states_and_once_handle
         assert_eq!(message["id"], *id);
     }
     assert_eq!(bob.receive().unwrap()["id"], request);
-    let state =
-        json!({"type": "FRIEND_STATE", "uid": alice.uid, "username": "Alice", "online": true});
+    let state = json!({"type": "FRIEND_STATE", "uid": alice.uid, "username": "Alice", "online": true});
     assert_eq!(bob.receive(), Some(state));
 
     bob.received(&ids[..100]);
@@ -307,11 +275,7 @@ fn the_same_request_again_is_the_same_message_and_a_used_number_takes_no_other()
     expect_error(&alice.request(body(bob.uid, "EMOJI", "once")), "badRequest");
     expect_error(&alice.request(body(carol.uid, "TEXT", "once")), "badRequest");
     server.get(&format!("/delete_friend?friendId={}", bob.uid), Some(&alice.session_id));
-    assert_eq!(
-        alice.request(body(bob.uid, "TEXT", "once")),
-        first,
-        "also when the friendship is gone"
-    );
+    assert_eq!(alice.request(body(bob.uid, "TEXT", "once")), first, "also when the friendship is gone");
     bob.expect("FRIENDS_CHANGED");
     bob.fence();
     assert!(of_type(&bob, "CHAT_SEND_MSG").is_empty(), "Bob has it once");
@@ -351,10 +315,7 @@ fn a_second_login_ends_the_first_everywhere_and_friends_see_no_flicker() {
         let earlier_sid = bob.session_id.clone();
         let next = server.log_in("bob");
         let kicked = bob.receive().unwrap();
-        assert_eq!(
-            (&kicked["type"], &kicked["code"]),
-            (&json!("KICKED"), &json!("loggedInElsewhere"))
-        );
+        assert_eq!((&kicked["type"], &kicked["code"]), (&json!("KICKED"), &json!("loggedInElsewhere")));
         bob.expect_closed();
         assert_eq!(server.get("/getFriendsById", Some(&earlier_sid))["error"], "notLoggedIn");
         bob = next;
@@ -450,11 +411,7 @@ fn silent_and_dribbling_strangers_hold_up_nobody_and_are_all_gone_at_the_deadlin
     }
     let start = Instant::now();
     server.log_in("alice").fence();
-    assert!(
-        start.elapsed() < Duration::from_secs(4),
-        "a login took {:?} meanwhile",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(4), "a login took {:?} meanwhile", start.elapsed());
     for stream in &mut dribbling {
         let _ = stream.write_all(b"1");
     }
@@ -633,8 +590,7 @@ fn a_server_whose_standard_input_is_closed_goes_on() {
 #[test]
 fn a_server_killed_with_20_clients_is_back_on_its_ports_at_once() {
     let mut server = Server::start();
-    let peers: Vec<Peer> =
-        (0..20).map(|number| server.new_user(&format!("user{number}"))).collect();
+    let peers: Vec<Peer> = (0..20).map(|number| server.new_user(&format!("user{number}"))).collect();
     server.kill();
     server.start_again(); // panics where a port is still taken
     server.log_in("user7").fence();

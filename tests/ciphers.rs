@@ -5,9 +5,7 @@ use std::thread;
 
 use minim::des::{self, cbc_decrypt, cbc_encrypt, decrypt_block, encrypt_block, key_schedule};
 use minim::limits::PASSWORD_ROUNDS;
-use minim::md5_check::{
-    equal, hex, hmac_md5, md5, password_digest, password_matches, random_bytes,
-};
+use minim::md5_check::{equal, hex, hmac_md5, md5, password_digest, password_matches, random_bytes};
 
 const KEY: [u8; 8] = [0x13, 0x34, 0x57, 0x79, 0x9B, 0xBC, 0xDF, 0xF1];
 const IV: [u8; 8] = [0xFE, 0xDC, 0xBA, 0x98, 0x76, 0x54, 0x32, 0x10];
@@ -53,8 +51,7 @@ fn every_line_of_sp_500_20_holds_in_both_directions() {
     let records = records(include_str!("vectors/des-sp500-20.txt"));
     assert_eq!(records.len(), 235);
     for record in &records {
-        let ["varplain" | "invperm" | "varkey" | "permop" | "subst", _, key, plain, cipher] =
-            record[..]
+        let ["varplain" | "invperm" | "varkey" | "permop" | "subst", _, key, plain, cipher] = record[..]
         else {
             panic!("unknown record: {record:?}");
         };
@@ -287,9 +284,7 @@ fn md5_gives_the_published_digests() {
     for record in records(include_str!("vectors/md5.txt")) {
         let (digest, message) = match record[..] {
             ["text", digest, message] => (digest, bytes(message)),
-            ["repeat", digest, count, unit] => {
-                (digest, bytes(unit).repeat(count.parse().expect("a count")))
-            }
+            ["repeat", digest, count, unit] => (digest, bytes(unit).repeat(count.parse().expect("a count"))),
             _ => panic!("unknown record: {record:?}"),
         };
         assert_eq!(hex(&md5(&message)), digest, "{record:?}");

@@ -23,13 +23,10 @@ fn refused(folder: &Path, words: &[&str]) -> (i32, String) {
 /// All files below a folder, each with the MD5 of its contents.
 fn contents(folder: &Path) -> Vec<(String, String)> {
     let mut files = Vec::new();
-    for entry in
-        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
-    {
+    for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
         match entry.is_dir() {
             true => files.extend(contents(&entry)),
-            false => files
-                .push((entry.display().to_string(), hex(&md5(&fs::read(&entry).expect("a file"))))),
+            false => files.push((entry.display().to_string(), hex(&md5(&fs::read(&entry).expect("a file"))))),
         }
     }
     files.sort();
@@ -55,12 +52,8 @@ fn the_first_lines_are_those_of_the_contract_and_then_how_to_start_a_client() {
 #[test]
 fn help_goes_to_standard_output_and_ends_with_0() {
     let folder = Folder::new();
-    for words in [
-        &["help"][..],
-        &["--help"],
-        &["server", "--help"],
-        &["client", "--chatPort", "1", "--help"],
-    ] {
+    for words in [&["help"][..], &["--help"], &["server", "--help"], &["client", "--chatPort", "1", "--help"]]
+    {
         let (code, output, errors) = run(folder.path(), words);
         assert_eq!((code, errors.as_str()), (0, ""), "{words:?}");
         assert!(output.contains("cargo run client") && output.contains("--chatPort"), "{output}");
@@ -233,19 +226,16 @@ fn a_file_that_is_no_database_of_ours_is_refused_and_not_touched() {
 
     fs::remove_file(&database).unwrap();
     let other = rusqlite::Connection::open(&database).unwrap();
-    other.execute_batch("PRAGMA journal_mode=WAL; CREATE TABLE recipes (id INTEGER); INSERT INTO recipes VALUES (1)").unwrap();
-    let database_files = || {
-        contents(&data)
-            .into_iter()
-            .filter(|(name, _)| name.contains("minim.db"))
-            .collect::<Vec<_>>()
-    };
+    other
+        .execute_batch(
+            "PRAGMA journal_mode=WAL; CREATE TABLE recipes (id INTEGER); INSERT INTO recipes VALUES (1)",
+        )
+        .unwrap();
+    let database_files =
+        || contents(&data).into_iter().filter(|(name, _)| name.contains("minim.db")).collect::<Vec<_>>();
     let before = database_files();
     let (code, errors) = refused(folder.path(), &[]);
-    assert!(
-        code == 1 && errors.contains("not minim's") && errors.contains("--database"),
-        "{errors}"
-    );
+    assert!(code == 1 && errors.contains("not minim's") && errors.contains("--database"), "{errors}");
     assert_eq!(before, database_files(), "also with rows in a -wal that nobody has merged yet");
     drop(other);
 }
@@ -264,10 +254,7 @@ fn a_database_of_another_schema_is_refused_with_both_md5s_and_not_touched() {
     // so it stands in the file itself; here it is overwritten there.
     let mut bytes = fs::read(&database).unwrap();
     let ours = hex(&md5(include_bytes!("../schema.sql")));
-    let place = bytes
-        .windows(32)
-        .position(|window| window == ours.as_bytes())
-        .expect("the MD5 in the file");
+    let place = bytes.windows(32).position(|window| window == ours.as_bytes()).expect("the MD5 in the file");
     bytes[place..place + 32].copy_from_slice(b"0123456789abcdef0123456789abcdef");
     fs::write(&database, &bytes).unwrap();
 
@@ -302,10 +289,7 @@ fn a_second_server_on_the_same_data_is_refused_by_name_and_the_first_unhurt() {
     assert!(code == 1 && errors.contains("data") && errors.contains("in use"), "{errors}");
     let database = format!("sqlite:{}", Path::new("data").join("minim.db").display());
     let (code, errors) = refused(server.folder(), &["--dataDir", "other", "--database", &database]);
-    assert!(
-        code == 1 && errors.contains("minim.db") && errors.contains("another server"),
-        "{errors}"
-    );
+    assert!(code == 1 && errors.contains("minim.db") && errors.contains("another server"), "{errors}");
     alice.fence();
     server.kill();
     server.start_again();

@@ -55,11 +55,8 @@ fn the_script_of_the_contract_prints_exactly_its_lines() {
         "hello",
     ];
     let (code, printed) = script(&server, &[], &lines);
-    let first = format!(
-        "minim client {}, connected to {} (same passphrase)",
-        env!("CARGO_PKG_VERSION"),
-        server.chat
-    );
+    let first =
+        format!("minim client {}, connected to {} (same passphrase)", env!("CARGO_PKG_VERSION"), server.chat);
     let expected = [
         first.as_str(),
         "  registered alice, uid 1",
@@ -106,23 +103,14 @@ fn what_waited_is_counted_at_login_shown_by_open_and_read_then() {
     let lines: Vec<&str> = words.iter().map(String::as_str).collect();
     assert_eq!(script(&server, &[], &lines).0, 0);
 
-    let (code, printed) =
-        script(&server, &[], &["/login bob 123456", "/unread", "/open", "/unread", "/f"]);
+    let (code, printed) = script(&server, &[], &["/login bob 123456", "/unread", "/open", "/unread", "/f"]);
     assert_eq!(code, 0);
     let text = printed.join("\n");
-    assert!(
-        text.contains(
-            "friends 1 (0 online), groups 0, unread 250, requests 0\n  unread: alice 250\n"
-        )
-    );
+    assert!(text.contains("friends 1 (0 online), groups 0, unread 250, requests 0\n  unread: alice 250\n"));
     assert!(text.contains("  alice  250\n  unread 250\n"), "{text}");
-    assert!(text.contains(
-        "  talking to Alice (alice), offline, unread 250\nAlice: line 1\nAlice: line 2\n"
-    ));
+    assert!(text.contains("  talking to Alice (alice), offline, unread 250\nAlice: line 1\nAlice: line 2\n"));
     assert!(text.contains("Alice: line 250\n  unread 0\n"), "{text}");
-    assert!(text.contains(
-        "  1  alice  Alice  not said  offline  friend  unread 0\n  friends 1, online 0\n"
-    ));
+    assert!(text.contains("  1  alice  Alice  not said  offline  friend  unread 0\n  friends 1, online 0\n"));
     assert_eq!(printed.iter().filter(|line| line.starts_with("Alice: line ")).count(), 250);
 
     let (_, printed) = script(&server, &[], &["/login bob 123456", "/open"]);
@@ -155,8 +143,7 @@ fn a_message_for_another_conversation_is_announced_and_stays_unread() {
 #[test]
 fn friends_come_and_go() {
     let server = Server::start();
-    let registers =
-        ["/register carol 1 Bob", "/register bob 123456 Bob", "/login carol 1", "/add bob"];
+    let registers = ["/register carol 1 Bob", "/register bob 123456 Bob", "/login carol 1", "/add bob"];
     assert_eq!(script(&server, &[], &registers).0, 0);
     assert_eq!(script(&server, &[], &["/register alice 123456 Alice m", "/add @2"]).0, 0);
 
@@ -270,10 +257,7 @@ fn texts_are_shown_so_that_no_terminal_obeys_them() {
     bob.expect("talking to \"! error, \\u{61c}see\" (\"* mallory:\"), online, unread 0");
 
     let long: Vec<String> = (1..=30).map(|number| format!("line {number}")).collect();
-    assert_eq!(
-        mallory.say(1, &format!("{}\n! commands failed: 9", long.join("\n")))["type"],
-        "ACK"
-    );
+    assert_eq!(mallory.say(1, &format!("{}\n! commands failed: 9", long.join("\n")))["type"], "ACK");
     bob.expect("\"! error, \\u{61c}see\": line 1");
     for number in 2..=21 {
         assert_eq!(bob.next_line(), Some(format!("    line {number}")));
@@ -294,6 +278,8 @@ fn lines_of_any_bytes_and_any_length_do_no_harm() {
     alice.bytes(b"\xc4\xe3\n/help\r\n");
     alice.expect("! this line is not UTF-8");
     alice.expect("  /register");
+    alice.bytes(b"/\x1b[2J{N}\n");
+    assert_eq!(alice.expect("! unknown"), "! unknown command /\\x1b[2J{N}, /help lists all");
     alice.line("");
     alice.line(&"c".repeat(20_000));
     alice.expect("! a message has at most 16384 bytes, this one 20000");
@@ -311,7 +297,24 @@ fn lines_of_any_bytes_and_any_length_do_no_harm() {
     assert_eq!(bob.next_line().as_deref(), Some("    /quit"));
     alice.bytes(b"/unread without a line feed at the end of input");
     let (code, lines, _) = alice.finish();
-    assert_eq!((code, lines.last().map(String::as_str)), (1, Some("! commands failed: 2")));
+    assert_eq!((code, lines.last().map(String::as_str)), (1, Some("! commands failed: 3")));
+}
+
+#[test]
+fn a_line_is_waited_for_once_and_what_wait_says_does_not_count() {
+    let server = Server::start();
+    let lines = ["/freinds", "/friends", "/wait first", "/wait first", "/wait first"];
+    let (code, printed) = script(&server, &["--patience", "0.1"], &lines);
+    let expected = [
+        "! unknown command /freinds, did you mean /friends?",
+        "! log in first: /login NAME",
+        "  seen: ! log in first: /login NAME",
+        "! not seen within 1 s: first",
+        "! not seen within 1 s: first",
+        "  goodbye",
+        "! commands failed: 4",
+    ];
+    assert_eq!((code, &printed[1..]), (1, &expected.map(str::to_owned)[..]));
 }
 
 #[test]
@@ -354,9 +357,9 @@ fn a_killed_server_is_waited_for_and_each_text_arrives_once_in_order() {
 fn a_script_without_server_gives_up_and_what_was_not_sent_is_a_failure() {
     let mut server = Server::start();
     friends(&server);
-    let mut alice = talking(&server, &["--patience", "0.05"], "alice", "bob");
+    let mut alice = talking(&server, &["--patience", "0.2"], "alice", "bob");
     server.kill();
-    alice.expect("! connection lost (the server closed it), trying again in 0.05 s");
+    alice.expect("! connection lost (the server closed it), trying again in 0.2 s");
     alice.line("one");
     alice.expect("  not sent yet, waiting for the connection: 1");
     while alice.next_line().is_some() {}
@@ -371,10 +374,10 @@ fn a_text_without_ack_is_sent_again_on_a_new_connection_and_arrives_once() {
     let mut bob = talking(&server, &[], "bob", "alice");
     let relay = Relay::start(server.chat);
     let port = relay.address.port().to_string();
-    let mut alice = talking(&server, &["--chatPort", &port, "--patience", "0.1"], "alice", "bob");
+    let mut alice = talking(&server, &["--chatPort", &port, "--patience", "0.2"], "alice", "bob");
     relay.is_mute.store(true, Ordering::SeqCst);
     alice.line("once");
-    alice.expect("! connection lost (no answer), trying again in 0.1 s");
+    alice.expect("! connection lost (no answer), trying again in 0.2 s");
     bob.expect("Alice: once"); // it had arrived; the ACK was lost
     relay.is_mute.store(false, Ordering::SeqCst);
     alice.expect("* connected again, logged in as alice");
@@ -401,8 +404,7 @@ impl Relay {
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(server) else { return };
-                let back =
-                    (server.try_clone().expect("a clone"), client.try_clone().expect("a clone"));
+                let back = (server.try_clone().expect("a clone"), client.try_clone().expect("a clone"));
                 let (never, is_mute) = (never.clone(), is_mute.clone());
                 thread::spawn(move || pass(client, server, &never));
                 thread::spawn(move || pass(back.0, back.1, &is_mute));
@@ -460,8 +462,7 @@ fn another_passphrase_or_no_server_is_told_on_standard_error_and_ends_with_1() {
     let server = Server::start();
     let wrong = server.console(&["--passphrase", "other"]).finish();
     let address = server.chat;
-    let reason =
-        format!("! {address} has another passphrase: start both with the same --passphrase\n");
+    let reason = format!("! {address} has another passphrase: start both with the same --passphrase\n");
     assert_eq!(wrong, (1, vec![], reason));
 
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -530,8 +531,8 @@ fn every_word_stands_in_both_languages_once_and_is_used() {
             source += &fs::read_to_string(path).expect("UTF-8");
         }
     }
-    source += &fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client.rs"))
-        .expect("UTF-8");
+    source +=
+        &fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/client.rs")).expect("UTF-8");
 
     let mut seen = HashMap::new();
     for [key, english, chinese] in words::rows() {
@@ -541,23 +542,16 @@ fn every_word_stands_in_both_languages_once_and_is_used() {
             assert_eq!(places(english), places(chinese), "{key}");
         }
         let group = key.split('.').next().expect("a key");
-        let by_group =
-            ["help", "usage", "wire", "argument", "refused", "sex", "request"].contains(&group);
+        let by_group = ["help", "usage", "wire", "argument", "refused", "sex", "request"].contains(&group);
         let base = key.strip_suffix(".shown").unwrap_or(key);
         assert!(by_group || source.contains(&format!("\"{base}\"")), "{key} is not used");
     }
-    for name in source.split("name: \"").skip(1).map(|rest| rest.split('"').next().expect("a name"))
-    {
+    for name in source.split("name: \"").skip(1).map(|rest| rest.split('"').next().expect("a name")) {
         for part in ["help", "usage", "wire"] {
-            assert!(
-                seen.contains_key(format!("{part}.{name}").as_str()),
-                "{part}.{name} is missing"
-            );
+            assert!(seen.contains_key(format!("{part}.{name}").as_str()), "{part}.{name} is missing");
         }
     }
-    for call in
-        ["say(\"", "answer(\"", "event(\"", "trouble(\"", "failure(\"", "question(client, \""]
-    {
+    for call in ["say(\"", "answer(\"", "event(\"", "trouble(\"", "failure(\"", "question(client, \""] {
         for key in source.split(call).skip(1).map(|rest| rest.split('"').next().expect("a key")) {
             assert!(seen.contains_key(key), "{key} is not in words.txt");
         }

@@ -11,9 +11,7 @@ fn root() -> PathBuf {
 /// All files of one kind below a folder.
 fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in
-        fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path())
-    {
+    for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
         if entry.is_dir() {
             found.extend(files(&entry, extension));
         } else if entry.extension().is_some_and(|found| found == extension) {
@@ -47,8 +45,7 @@ fn every_function_that_a_document_names_is_in_the_file_that_it_names() {
                 continue;
             }
             let path = root().join("src").join(file);
-            let source =
-                fs::read_to_string(&path).unwrap_or_else(|_| panic!("{document}: no file {file}"));
+            let source = fs::read_to_string(&path).unwrap_or_else(|_| panic!("{document}: no file {file}"));
             let name = name.rsplit("::").next().expect("a name");
             let kinds = ["fn", "struct", "enum", "const", "static"];
             let is_defined = kinds.iter().any(|kind| {
@@ -87,10 +84,7 @@ fn every_source_file_begins_with_its_purpose_and_the_map_has_every_module() {
         assert!(source.starts_with("//! "), "{} does not say what it is for", path.display());
         let name = path.file_stem().and_then(|name| name.to_str()).expect("a name");
         let is_top = path.parent() == Some(&root().join("src")) && name != "main" && name != "lib";
-        assert!(
-            !is_top || map.contains(&format!("pub mod {name};")),
-            "lib.rs does not show {name}"
-        );
+        assert!(!is_top || map.contains(&format!("pub mod {name};")), "lib.rs does not show {name}");
     }
 }
 
@@ -98,9 +92,7 @@ fn every_source_file_begins_with_its_purpose_and_the_map_has_every_module() {
 fn every_limit_is_used_and_nothing_unsafe_or_unproved_stands_in_the_source() {
     let limits = fs::read_to_string(root().join("src/limits.rs")).expect("limits.rs");
     let mut others = String::new();
-    for path in
-        files(&root().join("src"), "rs").into_iter().filter(|path| !path.ends_with("limits.rs"))
-    {
+    for path in files(&root().join("src"), "rs").into_iter().filter(|path| !path.ends_with("limits.rs")) {
         others += &fs::read_to_string(&path).expect("a source file");
     }
     let words: HashSet<&str> = others.split(|c: char| !c.is_alphanumeric() && c != '_').collect();

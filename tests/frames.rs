@@ -101,8 +101,7 @@ fn a_body_that_is_no_request_is_refused_by_name_and_the_connection_lives() {
     expect_error(&alice.expect("ERROR"), "badRequest");
     is_unhurt(&mut alice);
     bob.fence();
-    let seen: Vec<&Value> =
-        bob.put_aside().iter().filter(|body| body["type"] == "CHAT_SEND_MSG").collect();
+    let seen: Vec<&Value> = bob.put_aside().iter().filter(|body| body["type"] == "CHAT_SEND_MSG").collect();
     assert!(seen.is_empty(), "Bob saw {seen:?}");
 }
 
@@ -248,12 +247,9 @@ fn two_hundred_connections_of_random_bytes_cost_nobody_anything() {
 #[test]
 fn a_peer_that_does_not_begin_with_the_magic_is_closed_and_http_is_answered() {
     let server = Server::start();
-    for hello in [
-        "MINIM/2\n0123456789abcdef",
-        "MINIM/1\r0123456789abcdef",
-        "minim/1\n0123456789abcdef",
-        "\x16\x03",
-    ] {
+    for hello in
+        ["MINIM/2\n0123456789abcdef", "MINIM/1\r0123456789abcdef", "minim/1\n0123456789abcdef", "\x16\x03"]
+    {
         let mut stream = connect(server.chat);
         stream.write_all(hello.as_bytes()).unwrap();
         assert_eq!(read_to_end(&mut stream), b"", "{hello:?}");
@@ -272,15 +268,12 @@ fn another_passphrase_is_noticed_by_the_client_and_closed_by_the_server() {
     let nfc = "caf\u{e9}";
     let nfd = "cafe\u{301}";
     let long = "合".repeat(3_333);
-    for (theirs, mine) in
-        [("合肥工业", "合肥工大"), (nfc, nfd), ("hfut", "hfut "), ("x", "y"), (&long, "x")]
+    for (theirs, mine) in [("合肥工业", "合肥工大"), (nfc, nfd), ("hfut", "hfut "), ("x", "y"), (&long, "x")]
     {
         let server = Server::with(&["--passphrase", theirs]);
-        let error =
-            Peer::try_connect(server.chat, mine.as_bytes()).expect_err("another passphrase");
+        let error = Peer::try_connect(server.chat, mine.as_bytes()).expect_err("another passphrase");
         assert!(error.contains("passphrase") || error.contains("proof"), "{error}");
-        let mut right =
-            Peer::try_connect(server.chat, theirs.as_bytes()).expect("the same passphrase");
+        let mut right = Peer::try_connect(server.chat, theirs.as_bytes()).expect("the same passphrase");
         right.fence();
     }
 }

@@ -9,16 +9,9 @@ use common::{PASSPHRASE, Server, connect, read_to_end};
 use serde_json::{Value, json};
 
 /// One request with these header lines and this body; status, head and JSON of the answer.
-fn ask(
-    server: &Server,
-    method: &str,
-    target: &str,
-    lines: &str,
-    body: &str,
-) -> (u16, String, Value) {
+fn ask(server: &Server, method: &str, target: &str, lines: &str, body: &str) -> (u16, String, Value) {
     let host = server.http;
-    let length =
-        if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
     let request = format!(
         "{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}{length}Connection: close\r\n\r\n{body}"
     );
@@ -57,18 +50,14 @@ fn a_user_registers_logs_in_and_out_over_http() {
     let user = json!({"uid": 1, "loginName": "bob", "username": "小明", "sex": 1, "picUrl": ""});
     let body = format!("loginName=bob&pwd={}", "bob%27s+password");
     assert_eq!(ask(&server, "POST", "/login", FORM, &body).2, json!({"ok": true, "data": user}));
-    assert_eq!(
-        ask(&server, "GET", "/getFriendsById", &cookie, "").2,
-        json!({"ok": true, "data": []})
-    );
+    assert_eq!(ask(&server, "GET", "/getFriendsById", &cookie, "").2, json!({"ok": true, "data": []}));
     let (status, head, answer) = ask(&server, "POST", "/logout", &cookie, "");
     assert_eq!((status, answer), (200, json!({"ok": true})));
     assert!(head.contains("Set-Cookie: sid=; ") && head.contains("Max-Age=0"), "{head}");
     let (status, head, answer) = ask(&server, "GET", "/getFriendsById", &cookie, "");
     assert_eq!((status, &answer["error"]), (401, &json!("notLoggedIn")));
     assert!(head.contains("WWW-Authenticate: Minim realm=\"minim\""), "{head}");
-    let (status, _, answer) =
-        ask(&server, "POST", "/login", JSON, r#"{"loginName":"bob","pwd":"wrong"}"#);
+    let (status, _, answer) = ask(&server, "POST", "/login", JSON, r#"{"loginName":"bob","pwd":"wrong"}"#);
     assert_eq!((status, &answer["error"]), (401, &json!("badLogin")));
 }
 
@@ -108,12 +97,10 @@ fn a_search_takes_its_text_literally_and_in_any_case() {
     peer.login("axb");
     let search = |text: &str| {
         let encoded: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = server
-            .get(&format!("/searchUserByLoginname?loginName={encoded}"), Some(&peer.session_id));
+        let answer =
+            server.get(&format!("/searchUserByLoginname?loginName={encoded}"), Some(&peer.session_id));
         let found: Vec<String> = match answer["data"].as_array() {
-            Some(rows) => {
-                rows.iter().map(|row| row["loginName"].as_str().unwrap().to_owned()).collect()
-            }
+            Some(rows) => rows.iter().map(|row| row["loginName"].as_str().unwrap().to_owned()).collect(),
             None => vec![answer["error"].as_str().unwrap().to_owned()],
         };
         found.join(" ")
@@ -148,10 +135,7 @@ fn a_search_gives_at_most_50_by_name() {
     let answer = server.get("/searchUserByLoginname?loginName=user", Some(&peer.session_id));
     let rows = answer["data"].as_array().unwrap();
     assert_eq!(rows.len(), 50);
-    assert_eq!(
-        (&rows[0]["loginName"], &rows[49]["loginName"]),
-        (&json!("user00"), &json!("user49"))
-    );
+    assert_eq!((&rows[0]["loginName"], &rows[49]["loginName"]), (&json!("user00"), &json!("user49")));
 }
 
 #[test]
@@ -170,21 +154,12 @@ fn friends_are_listed_with_who_is_online_and_how_much_waits() {
     let waiting = server.get("/getNoHandleMessages", Some(&bob.session_id));
     assert_eq!(waiting["data"].as_array().unwrap().len(), 3);
     assert_eq!(waiting["data"][0], bob.expect("CHAT_SEND_MSG"), "each as it was pushed");
-    assert_eq!(
-        server.get("/getNoHandleMessages?type=REQUEST", Some(&bob.session_id))["data"],
-        json!([])
-    );
-    assert_eq!(
-        server.get("/getNoHandleMessages?type=x", Some(&bob.session_id))["error"],
-        "badRequest"
-    );
+    assert_eq!(server.get("/getNoHandleMessages?type=REQUEST", Some(&bob.session_id))["data"], json!([]));
+    assert_eq!(server.get("/getNoHandleMessages?type=x", Some(&bob.session_id))["error"], "badRequest");
     drop(bob);
     alice.expect("FRIEND_STATE");
     let row = &server.get("/getFriendsById", Some(&alice.session_id))["data"][0];
-    assert_eq!(
-        (&row["uid"], &row["online"], &row["unread"]),
-        (&json!(bob_id), &json!(false), &json!(0))
-    );
+    assert_eq!((&row["uid"], &row["online"], &row["unread"]), (&json!(bob_id), &json!(false), &json!(0)));
 }
 
 #[test]
@@ -192,8 +167,7 @@ fn who_can_be_added_is_said_with_the_reason() {
     let server = Server::start();
     let (alice, bob) = server.alice_and_bob();
     let carol = server.new_user("carol");
-    let can =
-        |id: u64| server.get(&format!("/canAddFriends?friendId={id}"), Some(&alice.session_id));
+    let can = |id: u64| server.get(&format!("/canAddFriends?friendId={id}"), Some(&alice.session_id));
     assert_eq!(can(carol.uid)["data"], json!({"canAdd": true}));
     for id in [alice.uid, bob.uid] {
         let answer = can(id);
@@ -202,9 +176,8 @@ fn who_can_be_added_is_said_with_the_reason() {
     }
     assert_eq!(can(99)["error"], "noSuchUser");
     assert_eq!(server.get("/canAddFriends", Some(&alice.session_id))["error"], "badRequest");
-    let add = |arguments: &str| {
-        server.get(&format!("/addFriendsOrGroup?{arguments}"), Some(&alice.session_id))
-    };
+    let add =
+        |arguments: &str| server.get(&format!("/addFriendsOrGroup?{arguments}"), Some(&alice.session_id));
     assert_eq!(add(&format!("friendId={}", alice.uid))["error"], "badRequest");
     assert_eq!(add("friendId=99")["error"], "noSuchUser");
     assert_eq!(add("friendId=3&gId=1")["error"], "noSuchGroup");
@@ -234,8 +207,7 @@ fn a_missing_or_malformed_argument_is_named() {
         assert_eq!((status, &answer["error"]), (400, &json!("badRequest")), "{target}");
         assert!(answer["text"].as_str().unwrap().contains(named), "{target}: {answer}");
     }
-    let twice =
-        ask(&server, "POST", "/delete_friend?friendId=2", &(cookie.clone() + FORM), "friendId=2");
+    let twice = ask(&server, "POST", "/delete_friend?friendId=2", &(cookie.clone() + FORM), "friendId=2");
     assert!(twice.0 == 400 && twice.2["text"].as_str().unwrap().contains("friendId"), "{twice:?}");
     let number = ask(&server, "POST", "/delete_friend", &(cookie + JSON), r#"{"friendId":99}"#);
     assert_eq!(number.2["error"], "noSuchUser");
@@ -244,8 +216,7 @@ fn a_missing_or_malformed_argument_is_named() {
 #[test]
 fn plus_percent_and_chinese_arrive_as_they_were_meant() {
     let server = Server::start();
-    for (encoded, name) in [("a+b", "a b"), ("a%2Bb", "a+b"), ("%E4%BD%A0", "你"), ("你好", "你好")]
-    {
+    for (encoded, name) in [("a+b", "a b"), ("a%2Bb", "a+b"), ("%E4%BD%A0", "你"), ("你好", "你好")] {
         let target = format!("/register?loginName={encoded}&pwd=p&username=u&sex=0");
         assert_eq!(server.get(&target, None)["ok"], true, "{encoded}");
         let mut peer = server.peer();
@@ -290,8 +261,7 @@ fn connections_are_kept_and_pipelined_requests_answered_in_order() {
     }
     stream.write_all(requests.as_bytes()).unwrap();
     let answers = String::from_utf8(read_to_end(&mut stream)).unwrap();
-    let statuses: Vec<&str> =
-        answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
     assert_eq!(statuses, ["200", "400"].repeat(10));
 }
 
@@ -329,9 +299,8 @@ fn methods_paths_and_types_that_do_not_fit_have_their_status() {
     }
     let (_, head, _) = ask(&server, "HEAD", "/getFriendsById", &cookie, "");
     let (get, _) = (ask(&server, "GET", "/getFriendsById", &cookie, "").1, ());
-    let without_date = |head: &str| {
-        head.lines().filter(|line| !line.starts_with("Date:")).collect::<Vec<_>>().join("\n")
-    };
+    let without_date =
+        |head: &str| head.lines().filter(|line| !line.starts_with("Date:")).collect::<Vec<_>>().join("\n");
     assert_eq!(without_date(&head), without_date(&get), "HEAD has GET's head");
 }
 
@@ -347,23 +316,17 @@ fn another_name_and_another_site_are_turned_away() {
         );
         server.raw_http(request.as_bytes()).0[9..12].parse::<u16>().unwrap()
     };
-    for host in
-        ["127.0.0.1", "localhost", "LOCALHOST:1", "minim.lan", "192.168.1.7:8080", "[::1]:8080"]
-    {
+    for host in ["127.0.0.1", "localhost", "LOCALHOST:1", "minim.lan", "192.168.1.7:8080", "[::1]:8080"] {
         assert_eq!(ask_as(host, ""), 200, "{host}");
     }
-    for host in ["attacker.example", "minim.lan.attacker.example", "1.2.3.4.attacker.example", "x"]
-    {
+    for host in ["attacker.example", "minim.lan.attacker.example", "1.2.3.4.attacker.example", "x"] {
         assert_eq!(ask_as(host, ""), 403, "{host}");
     }
     let ours = format!("127.0.0.1:{port}");
     for line in ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: none"] {
         assert_eq!(ask_as(&ours, &format!("{line}\r\n")), 200, "{line}");
     }
-    assert_eq!(
-        ask_as(&ours, &format!("Origin: http://{ours}\r\nReferer: http://{ours}/x\r\n")),
-        200
-    );
+    assert_eq!(ask_as(&ours, &format!("Origin: http://{ours}\r\nReferer: http://{ours}/x\r\n")), 200);
     for line in [
         "Origin: null",
         "Origin: http://127.0.0.1:1",
@@ -437,12 +400,9 @@ fn a_sealed_server_answers_plain_requests_with_403() {
     assert!(head.starts_with("HTTP/1.1 400 "), "a broken request has its usual status: {head}");
     let mut channel = Peer::connect(server.http, PASSPHRASE);
     channel.send_body(
-        format!("GET /checkLoginName?loginName=a HTTP/1.1\r\nHost: {}\r\n\r\n", server.http)
-            .as_bytes(),
+        format!("GET /checkLoginName?loginName=a HTTP/1.1\r\nHost: {}\r\n\r\n", server.http).as_bytes(),
     );
-    assert!(
-        String::from_utf8(channel.receive_body().unwrap()).unwrap().starts_with("HTTP/1.1 200 ")
-    );
+    assert!(String::from_utf8(channel.receive_body().unwrap()).unwrap().starts_with("HTTP/1.1 200 "));
 }
 
 #[test]

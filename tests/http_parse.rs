@@ -2,8 +2,8 @@
 //! its octets in the pieces a test wants; the last few run over TCP. The many requests stand in vectors/http-requests.txt.
 
 use minim::http::{
-    Channel, Connection, HttpError, METHODS, RequestHead, Response, imf_fixdate, parse_form,
-    percent_encode, write_request,
+    Channel, Connection, HttpError, METHODS, RequestHead, Response, imf_fixdate, parse_form, percent_encode,
+    write_request,
 };
 use minim::limits::*;
 use std::cell::RefCell;
@@ -54,9 +54,7 @@ fn route(head: &RequestHead) -> Result<usize, Response> {
     let segments = head.path_segments().map_err(Response::from)?;
     let taken = ["GET", "HEAD", "POST"].contains(&method);
     match (segments.as_slice(), method) {
-        (_, "CONNECT") => {
-            Err(Response::error(405, "badRequest", "no proxy", None).with("Allow", "GET"))
-        }
+        (_, "CONNECT") => Err(Response::error(405, "badRequest", "no proxy", None).with("Allow", "GET")),
         ([name], _) if name == "echo" && taken => Ok(MAX_ARGUMENTS_BODY),
         ([name], "POST") if name == "picture" => Ok(MAX_PICTURE),
         ([name], _) if name == "echo" => {
@@ -75,10 +73,7 @@ fn echo(head: &RequestHead, body: &[u8]) -> Response {
     };
     let authority = &head.authority;
     let body = body.escape_ascii().to_string();
-    Response::json(
-        200,
-        format!("{:?} {authority:?} {arguments:?} {body}", head.method).into_bytes(),
-    )
+    Response::json(200, format!("{:?} {authority:?} {arguments:?} {body}", head.method).into_bytes())
 }
 
 // ---- the channel in memory ----
@@ -167,8 +162,7 @@ fn answers(mut sent: &[u8]) -> Vec<Answer> {
         let end = sent.windows(4).position(|four| four == b"\r\n\r\n").expect("a whole head");
         let head = std::str::from_utf8(&sent[..end]).expect("ASCII");
         let field = |name: &str| head.split("\r\n").find_map(|line| line.strip_prefix(name));
-        let length =
-            field("Content-Length: ").map_or(0, |digits| digits.parse().expect("a number"));
+        let length = field("Content-Length: ").map_or(0, |digits| digits.parse().expect("a number"));
         let body = &sent[end + 4..][..length];
         answers.push(Answer {
             status: head[9..12].parse().expect("three digits"),
@@ -206,13 +200,10 @@ struct Case {
 
 fn corpus() -> Vec<Case> {
     let text = include_str!("vectors/http-requests.txt");
-    let lines =
-        text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let case = |(at, line): (usize, &str)| {
         let words: Vec<&str> = line.splitn(3, ' ').collect();
-        let [status, keep @ ("keep" | "close"), request] = words[..] else {
-            panic!("line {}", at + 1)
-        };
+        let [status, keep @ ("keep" | "close"), request] = words[..] else { panic!("line {}", at + 1) };
         let (status, keep) = (status.parse().expect("a status"), keep == "keep");
         Case { line: at + 1, status, keep, octets: unescape(request.as_bytes()) }
     };
@@ -251,10 +242,7 @@ fn unescape(mut text: &[u8]) -> Vec<u8> {
                 });
                 let (inner, behind) = rest.split_at(end.expect("a closing brace"));
                 let star = inner.iter().rposition(|&octet| octet == b'*').expect("a star");
-                let count = std::str::from_utf8(&inner[star + 1..])
-                    .expect("ASCII")
-                    .parse()
-                    .expect("a count");
+                let count = std::str::from_utf8(&inner[star + 1..]).expect("ASCII").parse().expect("a count");
                 octets.extend(unescape(&inner[..star]).repeat(count));
                 text = &behind[1..];
             }
@@ -378,11 +366,7 @@ fn a_client_that_waits_for_100_gets_it_when_its_body_is_wanted() {
     assert_eq!(statuses(&talk(&[format!("{head}abc")], false)), [200], "here already");
     assert_eq!(statuses(&talk(&[&format!("{head}a"), "bc"], false)), [200], "begun already");
     let none = post(&format!("{expects}Content-Length: 0\r\n\r\n"));
-    assert_eq!(
-        statuses(&talk(&[&none, GET], false)),
-        [200, 200],
-        "nothing to wait for, not later either"
-    );
+    assert_eq!(statuses(&talk(&[&none, GET], false)), [200, 200], "nothing to wait for, not later either");
     let old = head.replace("HTTP/1.1", "HTTP/1.0");
     assert_eq!(statuses(&talk(&[&old, "abc"], false)), [200], "HTTP/1.0 knows no 100");
 }
@@ -400,9 +384,8 @@ fn a_client_that_waits_for_100_and_is_refused_gets_the_refusal_at_once_and_a_clo
 
 #[test]
 fn each_path_has_its_own_limit_of_body() {
-    let picture = |length: usize| {
-        format!("POST /picture HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")
-    };
+    let picture =
+        |length: usize| format!("POST /picture HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
     let body = "x".repeat(MAX_PICTURE);
     assert_eq!(statuses(&talk(&[&picture(MAX_PICTURE), &body[..]], false)), [200]);
     let answers = talk(&[&picture(MAX_PICTURE + 1), &body[..]], false);
@@ -502,11 +485,8 @@ fn an_error_names_what_its_status_asks_for() {
     assert!(head(Response::error(503, "databaseDown", "later", None)).has("Retry-After: 1"));
     assert!(head(Response::error(429, "tooMany", "later", None)).has("Retry-After: 1"));
     let brake = head(Response::error(429, "tooManyTries", "a \"quoted\"\n\u{1b} text", Some(32)));
-    assert!(
-        brake.has("Retry-After: 32") && brake.has("HTTP/1.1 429 Too Many Requests") && brake.close
-    );
-    let body =
-        r#"{"ok":false,"error":"tooManyTries","text":"a \"quoted\"\n\u001b text","limit":32}"#;
+    assert!(brake.has("Retry-After: 32") && brake.has("HTTP/1.1 429 Too Many Requests") && brake.close);
+    let body = r#"{"ok":false,"error":"tooManyTries","text":"a \"quoted\"\n\u001b text","limit":32}"#;
     assert_eq!(brake.body, body);
 }
 
@@ -520,15 +500,12 @@ fn head_gets_the_head_of_get_and_no_body_for_errors_too() {
         let sent = String::from_utf8(log.borrow().sent.clone()).expect("UTF-8");
         let heads: Vec<&str> = sent.split("\r\n\r\n").collect();
         assert_eq!(heads.len(), 3, "two heads and nothing between them: {sent}");
-        let without_date =
-            |head: &str| head.split("\r\n").filter(|line| !line.starts_with("Date")).count();
+        let without_date = |head: &str| head.split("\r\n").filter(|line| !line.starts_with("Date")).count();
         assert_eq!(without_date(heads[0]), get[0].head.split("\r\n").count());
-        let length =
-            format!("Content-Length: {}", get[0].body.len() + usize::from(target == "/echo"));
+        let length = format!("Content-Length: {}", get[0].body.len() + usize::from(target == "/echo"));
         assert!(heads[0].contains(&length), "{sent}"); // the echo says HEAD, which is one letter longer
     }
-    let (connection, log) =
-        wire(&["HEAD /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"], false);
+    let (connection, log) = wire(&["HEAD /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"], false);
     serve(connection);
     assert!(log.borrow().sent.ends_with(b"\r\n\r\n"), "a refusal without body");
     let (connection, log) = wire(&["HEAD /echo HTTP/1.1\r\nHost: a b\r\n\r\n"], false);
@@ -566,8 +543,7 @@ fn dates_are_those_of_the_calendar() {
     assert_eq!(date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT"); // the example of RFC 9110 5.6.7
     assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
     assert_eq!(date(951_782_400 + 86_399), "Tue, 29 Feb 2000 23:59:59 GMT");
-    let is_leap =
-        |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
+    let is_leap = |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
     let mut days = 0;
     for year in 1970..2500 {
         let february = if is_leap(year) { 29 } else { 28 };
@@ -586,14 +562,10 @@ fn dates_are_those_of_the_calendar() {
 #[test]
 fn arguments_are_split_and_then_decoded_once() {
     let form = |text: &str| parse_form(text.as_bytes());
-    let pairs = |pairs: &[(&str, &str)]| {
-        Ok(pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect())
-    };
+    let pairs =
+        |pairs: &[(&str, &str)]| Ok(pairs.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect());
     assert_eq!(form(""), pairs(&[]));
-    assert_eq!(
-        form("&a=1&&b&=c&a=2;d=3&"),
-        pairs(&[("a", "1"), ("b", ""), ("", "c"), ("a", "2;d=3")])
-    );
+    assert_eq!(form("&a=1&&b&=c&a=2;d=3&"), pairs(&[("a", "1"), ("b", ""), ("", "c"), ("a", "2;d=3")]));
     assert_eq!(form("a+b=1+%2B+1%3D2&c==%26"), pairs(&[("a b", "1 + 1=2"), ("c", "=&")]));
     assert_eq!(form("x=%2541"), pairs(&[("x", "%41")]));
     assert_eq!(form("x=你%e5%A5%BD"), pairs(&[("x", "你好")]));
@@ -612,9 +584,7 @@ fn arguments_are_split_and_then_decoded_once() {
         assert!(matches!(form(wrong), Err(HttpError::BadArgument(_))), "{wrong}");
     }
     assert_eq!(
-        parse_form(b"x=\xff")
-            .map_err(HttpError::outcome)
-            .map_err(|(status, close, _)| (status, close)),
+        parse_form(b"x=\xff").map_err(HttpError::outcome).map_err(|(status, close, _)| (status, close)),
         Err((400, false))
     );
 }
@@ -632,8 +602,7 @@ fn what_was_encoded_is_decoded_to_the_same() {
 fn the_cookie_is_found_among_junk() {
     let cookie = |lines: &[&str]| {
         let lines: String = lines.iter().map(|line| format!("cookie: {line}\r\n")).collect();
-        let (mut connection, _) =
-            wire(&[format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n")], false);
+        let (mut connection, _) = wire(&[format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n")], false);
         let head = connection.read_head().expect("a good request").expect("a request");
         head.fields.cookie("sid").map(str::to_owned)
     };
@@ -652,7 +621,8 @@ fn the_cookie_is_found_among_junk() {
 #[test]
 fn a_request_is_one_piece_with_host_first() {
     let request = write_request("POST", "/login", "127.0.0.1:8080", &[("Cookie", "sid=1")], b"a=1");
-    let expected = "POST /login HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nCookie: sid=1\r\nContent-Length: 3\r\n\r\na=1";
+    let expected =
+        "POST /login HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nCookie: sid=1\r\nContent-Length: 3\r\n\r\na=1";
     assert_eq!(String::from_utf8(request).expect("UTF-8"), expected);
     let empty = write_request("POST", "/logout", "a", &[], b"");
     assert!(empty.ends_with(b"Content-Length: 0\r\n\r\n"));
@@ -688,26 +658,17 @@ fn a_response_ends_where_its_fields_say() {
     assert_eq!(get("HTTP/1.1 404 \r\nContent-Length: 0\r\n\r\n"), good(404, "", false));
     assert_eq!(get("HTTP/1.1 404\r\nContent-Length: 0\r\n\r\n"), good(404, "", false));
     assert_eq!(get("HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nab"), good(200, "ab", true));
-    assert_eq!(
-        get("HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 0\r\n\r\n"),
-        good(200, "", true)
-    );
+    assert_eq!(get("HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 0\r\n\r\n"), good(200, "", true));
     let chunks = "Transfer-Encoding: Chunked\r\n\r\n1\r\na\r\n2;x\r\nbc\r\n0\r\nX: y\r\n\r\n";
     assert_eq!(get(&format!("HTTP/1.1 200 OK\r\n{chunks}")), good(200, "abc", false));
-    assert_eq!(
-        get(&format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n{chunks}")),
-        good(200, "abc", true)
-    );
+    assert_eq!(get(&format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n{chunks}")), good(200, "abc", true));
     assert_eq!(get("HTTP/1.1 200 OK\r\n\r\nuntil the end"), good(200, "until the end", true));
     for bodiless in ["204 No Content", "304 Not Modified"] {
         let status = bodiless[..3].parse().expect("digits");
         let octets = format!("HTTP/1.1 {bodiless}\r\nContent-Length: 5\r\n\r\n");
         assert_eq!(get(&octets), good(status, "", false));
     }
-    assert_eq!(
-        read("HEAD", false, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
-        good(200, "", false)
-    );
+    assert_eq!(read("HEAD", false, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"), good(200, "", false));
 }
 
 #[test]
@@ -790,13 +751,10 @@ impl Channel for Plain {
 /// A server for one connection on a free port, and the client's end of it.
 fn connect(patience: f64) -> TcpStream {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let client =
-        TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+    let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
     let (stream, _) = listener.accept().expect("a connection");
     let since = Instant::now();
-    thread::spawn(move || {
-        serve(Connection::new(Box::new(Plain(stream)), Vec::new(), since, patience))
-    });
+    thread::spawn(move || serve(Connection::new(Box::new(Plain(stream)), Vec::new(), since, patience)));
     client.set_read_timeout(Some(Duration::from_secs(20))).expect("a deadline");
     client
 }
@@ -843,15 +801,10 @@ fn over_tcp_client_and_server_understand_each_other() {
     let mut client = Connection::new(Box::new(Plain(stream)), Vec::new(), Instant::now(), 1.0);
     for text in ["first", "second 你好"] {
         let target = format!("/echo?text={}", percent_encode(text));
-        client
-            .send(&write_request("POST", &target, "localhost", &[], text.as_bytes()))
-            .expect("sent");
+        client.send(&write_request("POST", &target, "localhost", &[], text.as_bytes())).expect("sent");
         let response = client.read_response("POST", MAX_ARGUMENTS_BODY, false).expect("a response");
         assert_eq!((response.status, response.close), (200, false));
         let body = String::from_utf8(response.body).expect("UTF-8");
-        assert!(
-            body.starts_with(&format!(r#""POST" Some("localhost") [("text", "{text}")]"#)),
-            "{body}"
-        );
+        assert!(body.starts_with(&format!(r#""POST" Some("localhost") [("text", "{text}")]"#)), "{body}");
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use common::{DEADLINE, Server};
 use minim::client::screen::Look;
 use minim::client::{run_as, width};
-use minim::config::{self, Asked};
+use minim::config;
 
 /// What a terminal makes of the bytes that it gets: cells, a cursor, and the few sequences that the client uses.
 struct Emulator {
@@ -189,17 +189,14 @@ impl Terminal {
         let mut words = vec!["--chatPort", &chat, "--httpPort", &http, "--lang", "en"];
         words.extend(options);
         let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-        let Ok(Asked::Config(config)) = config::read(&words) else {
-            panic!("the options are right")
-        };
+        let Ok(Some(config)) = config::read(&words) else { panic!("the options are right") };
 
         let screen = Arc::new((Mutex::new(Emulator::new(columns, rows)), Condvar::new()));
         let (keys, lines) = channel();
         let input = BufReader::new(Input { lines, rest: Vec::new() });
         let output = Output(screen.clone());
-        let look =
-            Look { is_terminal: true, has_escapes: true, has_colours: false, width: columns };
-        let client = thread::spawn(move || run_as(*config, input, output, look));
+        let look = Look { is_terminal: true, has_escapes: true, has_colours: false, width: columns };
+        let client = thread::spawn(move || run_as(config, input, output, look));
         Terminal { screen, keys: Some(keys), typed: String::new(), client: Some(client) }
     }
 
@@ -272,11 +269,8 @@ fn an_account_is_made_by_answering_questions_and_no_password_is_seen() {
     alice.answer("  password (not shown): ", "1234");
     alice.answer("minim> ", "/quit");
     alice.wait_for_row("  goodbye");
-    let first = format!(
-        "minim client {}, connected to {} (same passphrase)",
-        env!("CARGO_PKG_VERSION"),
-        server.chat
-    );
+    let first =
+        format!("minim client {}, connected to {} (same passphrase)", env!("CARGO_PKG_VERSION"), server.chat);
     let expected = [
         first.as_str(),
         "/register makes an account, /login logs in, /help lists what there is.",
@@ -311,7 +305,7 @@ fn a_message_appears_above_the_typed_row_which_stays_as_it_is() {
     let server = Server::start();
     let (mut peer, mut other) = server.alice_and_bob();
     let (to, columns) = (other.uid, 40);
-    let mut bob = Terminal::start(&server, columns, 10, &[]);
+    let mut bob = Terminal::start(&server, columns, 24, &[]);
     bob.answer("minim> ", "/login bob \"bob's password\"");
     other.expect("KICKED");
     bob.answer("bob> ", "/open alice");
@@ -365,14 +359,11 @@ fn what_is_unread_elsewhere_stands_in_the_prompt_and_a_long_text_is_cut_to_one_r
     bob.answer("bob [1]> ", "/open");
     bob.wait("a prompt", |screen| screen.cursor_row() == "bob > alice:");
     let rows = bob.rows();
-    let talking = rows
-        .iter()
-        .position(|row| row == "  talking to Alice (alice), online, unread 1")
-        .expect("it");
+    let talking =
+        rows.iter().position(|row| row == "  talking to Alice (alice), online, unread 1").expect("it");
     assert!(rows[talking + 1].starts_with("-- 20") && rows[talking + 1].ends_with(" (+05:30) --"));
     assert!(
-        rows[talking + 2].starts_with('[')
-            && without_time(&rows[talking + 2]).starts_with("Alice: 很长很")
+        rows[talking + 2].starts_with('[') && without_time(&rows[talking + 2]).starts_with("Alice: 很长很")
     );
     assert_eq!(bob.end(), 0);
 }
@@ -403,12 +394,12 @@ fn a_push_while_a_password_is_typed_is_seen_and_the_password_is_not() {
 fn a_server_that_stays_away_is_told_once_more_and_a_second_login_leaves_the_prompt() {
     let mut server = Server::start();
     server.alice_and_bob();
-    let mut bob = Terminal::start(&server, 100, 20, &["--patience", "0.02"]);
+    let mut bob = Terminal::start(&server, 100, 20, &["--patience", "0.1"]);
     bob.answer("minim> ", "/login bob \"bob's password\"");
     bob.wait("a prompt", |screen| screen.cursor_row() == "bob>");
     server.kill();
-    bob.wait_for_row("! connection lost (the server closed it), trying again in 0.02 s");
-    let still = "! still no server at ADDRESS after 1.2 s, trying every 0.6 s, /quit ends";
+    bob.wait_for_row("! connection lost (the server closed it), trying again in 0.1 s");
+    let still = "! still no server at ADDRESS after 6 s, trying every 3 s, /quit ends";
     bob.wait_for_row(&still.replace("ADDRESS", &server.chat.to_string()));
     server.start_again();
     bob.wait_for_row("* connected again, logged in as bob");

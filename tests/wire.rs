@@ -46,20 +46,12 @@ fn value(kind: &str) -> Vec<u8> {
 fn keys_proofs_frames_and_refusals_are_the_published_ones() {
     let (passphrase, client_nonce, server_nonce) =
         (value("passphrase"), value("clientNonce"), value("serverNonce"));
-    let secret = Secret {
-        passphrase: &passphrase,
-        client_nonce: &client_nonce,
-        server_nonce: &server_nonce,
-    };
+    let secret = Secret { passphrase: &passphrase, client_nonce: &client_nonce, server_nonce: &server_nonce };
     assert_eq!(value("magic"), MAGIC);
     let (mut frames, mut refusals, mut derived, mut proofs) = (0, 0, 0, 0);
     for line in VECTORS.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
-            [
-                "magic" | "passphrase" | "clientNonce" | "serverNonce" | "clientHello"
-                | "serverHello",
-                _,
-            ] => {}
+            ["magic" | "passphrase" | "clientNonce" | "serverNonce" | "clientHello" | "serverHello", _] => {}
             ["key", ..] | ["badHello", ..] => {} // parts of derive; tests/frames.rs
             ["derive", name, label, result] => {
                 let label = String::from_utf8(bytes(label)).expect("ASCII");
@@ -75,24 +67,18 @@ fn keys_proofs_frames_and_refusals_are_the_published_ones() {
                 receiver.sequence = sequence;
                 let (from, to) = pair();
                 from.send(&bytes(whole), soon()).expect("sends");
-                assert_eq!(
-                    receiver.receive(&to, soon()).expect("a frame"),
-                    Some(bytes(body)),
-                    "{line}"
-                );
+                assert_eq!(receiver.receive(&to, soon()).expect("a frame"), Some(bytes(body)), "{line}");
                 frames += 1;
             }
             ["reject", end, sequence, whole, reason] => {
                 let mut receiver = secret.receiver(end);
                 receiver.sequence = sequence.parse().expect("a number");
-                receiver.trust();
+                receiver.after_login();
                 let (from, to) = pair();
                 from.send(&bytes(whole), soon()).expect("sends");
                 let error = receiver.receive(&to, soon()).expect_err(reason);
-                let refused = matches!(
-                    error,
-                    Error::FrameLength { .. } | Error::WrongMac | Error::WrongPadding
-                );
+                let refused =
+                    matches!(error, Error::FrameLength { .. } | Error::WrongMac | Error::WrongPadding);
                 assert!(refused, "{reason}: {error:?}");
                 refusals += 1;
             }
@@ -116,21 +102,15 @@ fn keys_proofs_frames_and_refusals_are_the_published_ones() {
 fn the_worked_frame_of_the_protocol_is_right() {
     let block = PROTOCOL.split_once("```text worked-frame\n").expect("the block").1;
     let block = block.split_once("```").expect("its end").0;
-    let values: HashMap<&str, &str> =
-        block.lines().filter_map(|line| line.split_once(' ')).collect();
+    let values: HashMap<&str, &str> = block.lines().filter_map(|line| line.split_once(' ')).collect();
     let (passphrase, client_nonce, server_nonce) =
         (bytes(values["passphrase"]), bytes(values["clientNonce"]), bytes(values["serverNonce"]));
-    let secret = Secret {
-        passphrase: &passphrase,
-        client_nonce: &client_nonce,
-        server_nonce: &server_nonce,
-    };
+    let secret = Secret { passphrase: &passphrase, client_nonce: &client_nonce, server_nonce: &server_nonce };
     assert_eq!(hex(&secret.derive("server proof")), values["proof"]);
     assert_eq!(hex(&secret.derive("client key")), values["clientKey"]);
     assert_eq!(hex(&secret.derive("client mac")), values["clientMac"]);
     assert_eq!(values["sequence"], "0000000000000000");
-    let frame =
-        hex(&secret.sender("client").seal_with(array(values["iv"]), &bytes(values["body"])));
+    let frame = hex(&secret.sender("client").seal_with(array(values["iv"]), &bytes(values["body"])));
     assert_eq!(frame, values["frame"]);
     let parts = ["iv", "ciphertext", "mac"].map(|name| values[name]).concat();
     assert_eq!(frame, format!("{:08x}{parts}", parts.len() / 2));
@@ -142,20 +122,15 @@ fn both_halves_of_the_hello_understand_each_other_and_iv_and_nonce_are_never_the
     for _ in 0..50 {
         let (client, server) = pair();
         let serving = std::thread::spawn(move || {
-            let (mut sender, mut receiver) =
-                hello_as_server(&server, b"hfut", soon()).expect("a hello");
+            let (mut sender, mut receiver) = hello_as_server(&server, b"hfut", soon()).expect("a hello");
             let body = receiver.receive(&server, soon()).expect("a frame").expect("a body");
             server.send(&sender.seal(&body), soon()).expect("sends");
         });
-        let (mut sender, mut receiver) =
-            hello_as_client(&client, b"hfut", soon()).expect("a hello");
+        let (mut sender, mut receiver) = hello_as_client(&client, b"hfut", soon()).expect("a hello");
         let frame = sender.seal("你好".as_bytes());
         assert!(seen.insert(frame[4..].to_vec()), "the same frame twice");
         client.send(&frame, soon()).expect("sends");
-        assert_eq!(
-            receiver.receive(&client, soon()).expect("a frame").expect("a body"),
-            "你好".as_bytes()
-        );
+        assert_eq!(receiver.receive(&client, soon()).expect("a frame").expect("a body"), "你好".as_bytes());
         serving.join().expect("served");
     }
 }

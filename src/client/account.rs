@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::client::commands::{needs, text_of, words_of};
 use crate::client::people::{fetch_requests, meet_friends};
 use crate::client::talk::unread_rows;
+use crate::client::words::Values;
 use crate::client::{Client, Failure};
 use crate::harmless::harmless_name;
 use crate::limits::{ANSWER_DEADLINE, patiently};
@@ -62,8 +63,7 @@ fn ask_new_user(client: &mut Client, mut given: Option<&str>) -> Result<NewUser,
     let name = loop {
         let name = login_name(client, given.take())?;
         let shown = harmless_name(&name);
-        let answer: Result<Value, Failure> =
-            client.http_get("/checkLoginName", &[("loginName", &name)]);
+        let answer: Result<Value, Failure> = client.http_get("/checkLoginName", &[("loginName", &name)]);
         match answer {
             Ok(answer) if answer["available"] == true => {
                 client.answer("ask.free", &[("NAME", &shown)]);
@@ -137,8 +137,7 @@ fn log_in(client: &mut Client, name: &str, pwd: &str) -> Result<(), Failure> {
     client.leave();
     client.log_in(name, pwd)?;
     let me = &client.session()?.me;
-    let (name, username, uid) =
-        (harmless_name(&me.login_name), harmless_name(&me.username), me.uid);
+    let (name, username, uid) = (harmless_name(&me.login_name), harmless_name(&me.username), me.uid);
     client.answer("loggedIn", &[("NAME", &name), ("USERNAME", &username), ("N", &uid)]);
 
     let friends = meet_friends(client)?;
@@ -147,14 +146,15 @@ fn log_in(client: &mut Client, name: &str, pwd: &str) -> Result<(), Failure> {
     let session = client.session()?;
     let (unread, rows) = (session.unread_in_all(), unread_rows(session));
     let online = friends.iter().filter(|friend| friend.online).count();
-    let numbers: [(&str, &dyn std::fmt::Display); 5] = [
-        ("FRIENDS", &friends.len()),
+    let (friends, groups, requests) = (friends.len(), 0, requests.len());
+    let numbers: Values = &[
+        ("FRIENDS", &friends),
         ("ONLINE", &online),
-        ("GROUPS", &0),
+        ("GROUPS", &groups),
         ("UNREAD", &unread),
-        ("REQUESTS", &requests.len()),
+        ("REQUESTS", &requests),
     ];
-    client.answer("summary", &numbers);
+    client.answer("summary", numbers);
     if !rows.is_empty() {
         let list: Vec<String> = rows.iter().map(|row| row.join(" ")).collect();
         client.answer("summary.unread", &[("LIST", &client.words.list(&list))]);

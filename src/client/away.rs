@@ -10,9 +10,7 @@ use std::time::{Duration, Instant};
 use crate::client::people::meet_friends;
 use crate::client::{Client, Failure};
 use crate::harmless::harmless_name;
-use crate::limits::{
-    ANSWER_DEADLINE, AWAY_TOLD_AFTER, LEAVE_DEADLINE, RECONNECT_PAUSES, patiently,
-};
+use crate::limits::{ANSWER_DEADLINE, AWAY_TOLD_AFTER, LEAVE_DEADLINE, RECONNECT_PAUSES, patiently};
 use crate::message::Code;
 use crate::wire;
 

@@ -66,8 +66,7 @@ fn parse_line(line: &str) -> Typed<'_> {
 }
 
 fn command(word: &str) -> Option<&'static Command> {
-    let is_meant =
-        |command: &&Command| [command.name, command.alias, command.short].contains(&word);
+    let is_meant = |command: &&Command| [command.name, command.alias, command.short].contains(&word);
     COMMANDS.iter().find(is_meant).filter(|_| !word.is_empty())
 }
 
@@ -148,9 +147,7 @@ fn unknown_command(client: &Client, word: &str) -> Failure {
     let most = if word.chars().count() < 5 { 1 } else { 2 };
     let nearest = COMMANDS.iter().min_by_key(|command| edit_distance(word, command.name));
     match nearest.filter(|command| edit_distance(word, command.name) <= most) {
-        Some(command) => {
-            client.failure("unknown.near", &[("WORD", &word), ("OTHER", &command.name)])
-        }
+        Some(command) => client.failure("unknown.near", &[("WORD", &word), ("OTHER", &command.name)]),
         None => client.failure("unknown", &[("WORD", &word)]),
     }
 }
@@ -186,11 +183,7 @@ fn help(client: &mut Client, rest: &str) -> Result<(), Failure> {
     let word = rest.trim_start_matches(['/', '／']);
     if word.is_empty() {
         let row = |command: &Command| {
-            let short = if command.short.is_empty() {
-                String::new()
-            } else {
-                format!("/{}", command.short)
-            };
+            let short = if command.short.is_empty() { String::new() } else { format!("/{}", command.short) };
             let meaning = words.say(&format!("help.{}", command.name), &[]);
             vec![format!("/{}", command.name), short, format!("/{}", command.alias), meaning]
         };

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use crate::client::screen::Line;
 use crate::client::width::{cut, width};
-use crate::client::words::Words;
+use crate::client::words::{Values, Words};
 use crate::client::{Client, Failure};
 use crate::harmless::{harmless, harmless_name};
 use crate::limits::{MAX_SEEN, MAX_SHOWN_LINES};
@@ -172,9 +172,7 @@ impl Client {
 /// What the server sent: an answer, or something that happened.
 pub fn receive(client: &mut Client, message: FromServer) {
     match message {
-        FromServer::Ack { client_no, id, .. } => {
-            answered(client, client_no, Ok(id.unwrap_or_default()))
-        }
+        FromServer::Ack { client_no, id, .. } => answered(client, client_no, Ok(id.unwrap_or_default())),
 
         FromServer::Error { client_no: Some(client_no), refusal } => {
             answered(client, client_no, Err(refusal));
@@ -186,9 +184,7 @@ pub fn receive(client: &mut Client, message: FromServer) {
 
         FromServer::Request { .. } => request(client, &message),
 
-        FromServer::FriendState { uid, username, online } => {
-            friend_state(client, uid, &username, online)
-        }
+        FromServer::FriendState { uid, username, online } => friend_state(client, uid, &username, online),
 
         FromServer::FriendsChanged { what, uid, login_name, username } => {
             let Some(session) = &mut client.session else { return };
@@ -284,9 +280,7 @@ fn elsewhere_line(
     };
     let text = harmless(msg_text);
     match columns {
-        Some(columns) => {
-            Line::new("* ", &row(&cut(&text, columns.saturating_sub(2 + width(&row(""))))))
-        }
+        Some(columns) => Line::new("* ", &row(&cut(&text, columns.saturating_sub(2 + width(&row("")))))),
         None => Line::new("* ", &row(&text)),
     }
 }
@@ -310,9 +304,8 @@ pub fn request_line(words: Words, session: &mut Session, request: &FromServer) -
     };
     session.meet(*from_id, from_login_name, from_name);
     let (username, name) = (harmless_name(from_name), harmless_name(from_login_name));
-    let values: [(&str, &dyn std::fmt::Display); 3] =
-        [("ID", id), ("USERNAME", &username), ("NAME", &name)];
-    let text = words.fill(&format!("request.{kind}"), &values)?;
+    let values: Values = &[("ID", id), ("USERNAME", &username), ("NAME", &name)];
+    let text = words.fill(&format!("request.{kind}"), values)?;
     Some(Line::new("* ", &text))
 }
 
@@ -345,9 +338,8 @@ fn answered(client: &mut Client, client_no: u64, answer: Result<u64, Refusal>) {
         Ok(id) => client.answer("sent", &[("ID", &id)]),
         Err(refusal) => {
             let size = text.request.msg_text.len();
-            let values: [(&str, &dyn std::fmt::Display); 4] =
-                [("USERNAME", &username), ("NAME", &who), ("WHO", &who), ("N", &size)];
-            let failure = client.explain(refusal.into(), &values);
+            let values: Values = &[("USERNAME", &username), ("NAME", &who), ("WHO", &who), ("N", &size)];
+            let failure = client.explain(refusal.into(), values);
             client.fail(failure);
         }
     }

@@ -23,25 +23,21 @@ fn find(client: &mut Client, who: &str) -> Result<u64, Failure> {
     }
     let named: Vec<u64> =
         people.iter().filter(|(_, person)| person.username == who).map(|(uid, _)| *uid).collect();
-    let strangers: Vec<User> =
-        match client.http_get("/searchUserByLoginname", &[("loginName", who)]) {
-            Err(failure) if named.is_empty() => return Err(failure),
-            found => found.unwrap_or_default(),
-        };
+    let strangers: Vec<User> = match client.http_get("/searchUserByLoginname", &[("loginName", who)]) {
+        Err(failure) if named.is_empty() => return Err(failure),
+        found => found.unwrap_or_default(),
+    };
     let session = client.session_mut()?;
     if let Some(user) = strangers.iter().find(|user| user.login_name.to_lowercase() == key) {
         session.meet(user.uid, &user.login_name, &user.username);
         return Ok(user.uid);
     }
-    let names: Vec<String> =
-        named.iter().map(|uid| format!("{} (@{uid})", session.who(*uid))).collect();
+    let names: Vec<String> = named.iter().map(|uid| format!("{} (@{uid})", session.who(*uid))).collect();
     let shown = harmless_name(who);
     match named[..] {
         [] => Err(client.refused(Code::NoSuchUser, &[("WHO", &shown)])),
         [uid] => Ok(uid),
-        _ => {
-            Err(client.failure("several", &[("WHO", &shown), ("LIST", &client.words.list(&names))]))
-        }
+        _ => Err(client.failure("several", &[("WHO", &shown), ("LIST", &client.words.list(&names))])),
     }
 }
 
@@ -141,12 +137,9 @@ pub fn delete(client: &mut Client, rest: &str) -> Result<(), Failure> {
     let (uid, _) = take_who(client, rest)?;
     let session = client.session()?;
     let (username, who) = (session.username(uid), session.who(uid));
-    let deleted: Result<Value, _> =
-        client.http_get("/delete_friend", &[("friendId", &uid.to_string())]);
+    let deleted: Result<Value, _> = client.http_get("/delete_friend", &[("friendId", &uid.to_string())]);
     if let Err(failure) = deleted {
-        return Err(
-            client.explain(failure, &[("USERNAME", &username), ("NAME", &who), ("WHO", &who)])
-        );
+        return Err(client.explain(failure, &[("USERNAME", &username), ("NAME", &who), ("WHO", &who)]));
     }
     client.answer("deleted", &[("USERNAME", &username)]);
     client.fence();
@@ -155,8 +148,7 @@ pub fn delete(client: &mut Client, rest: &str) -> Result<(), Failure> {
 
 /// The requests that wait for an answer, and a line for each.
 pub fn fetch_requests(client: &mut Client) -> Result<(Vec<u64>, Vec<Line>), Failure> {
-    let requests: Vec<FromServer> =
-        client.http_get("/getNoHandleMessages", &[("type", "REQUEST")])?;
+    let requests: Vec<FromServer> = client.http_get("/getNoHandleMessages", &[("type", "REQUEST")])?;
     let words = client.words;
     let session = client.session_mut()?;
     let (mut ids, mut lines) = (Vec::new(), Vec::new());

@@ -200,8 +200,7 @@ impl Painter {
             if self.day.replace((year, month, day)) != Some((year, month, day)) {
                 let (hours, minutes) = (self.time_zone.abs() / 60, self.time_zone.abs() % 60);
                 let sign = if self.time_zone < 0 { '-' } else { '+' };
-                let date =
-                    format!("-- {year}-{month:02}-{day:02} ({sign}{hours:02}:{minutes:02}) --");
+                let date = format!("-- {year}-{month:02}-{day:02} ({sign}{hours:02}:{minutes:02}) --");
                 rows.insert(first, date);
             }
         }

@@ -66,14 +66,10 @@ pub fn open(client: &mut Client, rest: &str) -> Result<(), Failure> {
     session.open = Some(with);
     let state = words.say(if person.is_online { "row.online" } else { "row.offline" }, &[]);
     let number = unread.len();
-    client.answer(
-        "talking",
-        &[("USERNAME", &username), ("NAME", &who), ("STATE", &state), ("N", &number)],
-    );
+    client.answer("talking", &[("USERNAME", &username), ("NAME", &who), ("STATE", &state), ("N", &number)]);
     for (page, messages) in unread.chunks(OPEN_PAGE).enumerate() {
         let session = client.session()?;
-        let lines =
-            messages.iter().map(|(envelope, text)| message_line(words, session, envelope, text));
+        let lines = messages.iter().map(|(envelope, text)| message_line(words, session, envelope, text));
         let lines = lines.collect();
         if !client.show(lines) {
             let rest = unread[page * OPEN_PAGE..].to_vec();
@@ -85,9 +81,8 @@ pub fn open(client: &mut Client, rest: &str) -> Result<(), Failure> {
 }
 
 fn oldest_unread(client: &Client) -> Result<Conversation, Failure> {
-    let first_id = |with: &Conversation| {
-        client.session.as_ref()?.unread[with].first().map(|(envelope, _)| envelope.id)
-    };
+    let first_id =
+        |with: &Conversation| client.session.as_ref()?.unread[with].first().map(|(envelope, _)| envelope.id);
     let oldest = client.session()?.unread.keys().min_by_key(|with| first_id(with));
     oldest.copied().ok_or_else(|| client.failure("nothingUnread", &[]))
 }
@@ -103,8 +98,7 @@ pub fn close(client: &mut Client, _: &str) -> Result<(), Failure> {
 
 /// Of each conversation with unread messages: who, and how many.
 pub fn unread_rows(session: &Session) -> Vec<Vec<String>> {
-    let row =
-        |with: &Conversation| vec![session.who(with.to_id), session.unread_in(*with).to_string()];
+    let row = |with: &Conversation| vec![session.who(with.to_id), session.unread_in(*with).to_string()];
     session.unread.keys().map(row).collect()
 }
 
@@ -129,8 +123,7 @@ pub fn wait(client: &mut Client, text: &str) -> Result<(), Failure> {
     let found = place(client).and_then(|place| client.log.drain(..=place).next_back());
     match found {
         Some(row) => client.answer("seen", &[("LINE", &row.strip_prefix("  ").unwrap_or(&row))]),
-        None => client
-            .fail(client.failure("notSeen", &[("N", &away::seconds(patience)), ("TEXT", &text)])),
+        None => client.fail(client.failure("notSeen", &[("N", &away::seconds(patience)), ("TEXT", &text)])),
     }
     client.log.pop_back(); // what it says itself does not count
     Ok(())

@@ -9,12 +9,12 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::channel::{PlainChannel, SealedChannel};
 use crate::client::{Client, Failure, Link};
 use crate::config::Http;
 use crate::http::{Channel, Connection, percent_encode, write_request};
 use crate::limits::MAX_HTTP_ANSWER;
 use crate::message::{Code, Refusal};
-use crate::wire::{PlainChannel, SealedChannel};
 
 impl Client {
     /// One GET: the answer's `data`.
@@ -57,8 +57,7 @@ impl Client {
         let host = SocketAddr::new(config.server_ip, port).to_string();
         let sid = session.map_or("", |session| &session.session_id);
         let fields = [("Cookie", &*format!("sid={sid}")), ("Connection", "close")];
-        let request =
-            write_request("GET", &format!("{path}?{}", query.join("&")), &host, &fields, b"");
+        let request = write_request("GET", &format!("{path}?{}", query.join("&")), &host, &fields, b"");
 
         let mut connection = Connection::new(channel, Vec::new(), Instant::now(), config.patience);
         let sent = connection.send(&request);

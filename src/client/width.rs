@@ -43,10 +43,8 @@ pub fn cut(text: &str, columns: usize) -> String {
 /// Rows as a table: columns two spaces apart, padded by width.
 pub fn table(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let widest =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max();
-    let widths: Vec<usize> =
-        (0..columns).map(|column| widest(column).unwrap_or_default()).collect();
+    let widest = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| width(cell)).max();
+    let widths: Vec<usize> = (0..columns).map(|column| widest(column).unwrap_or_default()).collect();
     let padded = |row: &Vec<String>| {
         let mut line = String::new();
         for (cell, column) in row.iter().zip(&widths) {

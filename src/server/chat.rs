@@ -2,23 +2,23 @@
 //!
 //! Rules: requests are done and answered in the order in which they come. A message is stored, then delivered, then
 //! acknowledged. Whatever a client does wrong costs its own connection at the most. Who says a last word ends its own
-//! side and reads on for a moment. Not here: what a request's fields may be (message.rs), who is friends with whom
+//! side and reads on for a moment. Not here: what a request's fields may be (fields.rs), who is friends with whom
 //! (people.rs). Start with `serve`; the way of one message is `chat_send_msg`.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
+use crate::fields;
 use crate::http::Response;
 use crate::limits::{
-    BACKLOG_PAGE, IDLE_DEADLINE, LINGER_DEADLINE, LOGIN_DEADLINE, PING_AFTER, STACK_SIZE,
+    BACKLOG_PAGE, IDLE_DEADLINE, LINGER_DEADLINE, LOGIN_DEADLINE, MAX_STRANGERS, PING_AFTER, patiently,
 };
-use crate::limits::{MAX_STRANGERS, patiently};
-use crate::message::{self, ChatSendMsg, Code, FromClient, FromServer, Refusal, User, encode};
-use crate::server::online::{self, Item, Outbox};
+use crate::message::{ChatSendMsg, Code, FromClient, FromServer, Refusal, User, encode};
+use crate::server::online::{Item, Outbox};
 use crate::server::sessions::Session;
-use crate::server::{Seat, Server, people};
+use crate::server::{Seat, Server, people, spawn};
 use crate::socket::Socket;
+use crate::store::Waiting;
 use crate::wire::{self, Receiver, Sender, hello_as_server};
 
 /// One client, as its reading thread knows it.
@@ -37,12 +37,14 @@ struct Client {
 pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
     let Some(stranger) = server.strangers.take(MAX_STRANGERS) else { return };
     let socket = Arc::new(socket);
-    let login_deadline = Instant::now() + patiently(LOGIN_DEADLINE, server.config.patience);
+    let login_deadline = server.config.deadline(LOGIN_DEADLINE);
     let hello = hello_as_server(&socket, server.config.passphrase.as_bytes(), login_deadline);
     let (sender, receiver) = match hello {
         Ok(pair) => pair,
         Err(wire::Error::NotMinim(came)) if looks_like_http(&came) => {
-            return refuse_http(&socket, server.config.patience);
+            let text = "this is minim's chat port; HTTP has another, see --httpPort";
+            let response = Response::error(400, "badRequest", text, None);
+            return socket.last_word(&response.to_octets(false, true), server.linger_deadline());
         }
         Err(_) => return, // the peer is told nothing
     };
@@ -54,12 +56,10 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
         let full = Refusal::new(Code::TooMany, "the server is full, try again later");
         outbox.close(Some(&FromServer::Error { client_no: None, refusal: full }));
     }
-    let writer =
-        Writer { server: server.clone(), socket: socket.clone(), sender, outbox: outbox.clone() };
-    let thread = thread::Builder::new().name(format!("write {number}")).stack_size(STACK_SIZE);
-    if let Err(error) = thread.spawn(move || writer.write_all(seat)) {
-        eprintln!("no thread for a client: {error}");
-        return;
+    let writer = Writer { server: server.clone(), socket: socket.clone(), sender, outbox: outbox.clone() };
+    let started = spawn(format!("write {number}"), move || writer.write_all(seat));
+    if let Err(error) = started {
+        return server.troubles.warn(&format!("no thread for a client: {error}"));
     }
     let mut client = Client { server, socket, receiver, outbox, login_deadline, user: None };
     client.read_all();
@@ -72,17 +72,6 @@ fn looks_like_http(came: &[u8]) -> bool {
     is_method && !wire::MAGIC.starts_with(came)
 }
 
-/// Somebody speaks HTTP to the chat port: one answer in their language.
-fn refuse_http(socket: &Socket, patience: f64) {
-    let text = "this is minim's chat port; HTTP has another, see --httpPort";
-    let answer = Response::error(400, "badRequest", text, None).to_octets(false, true);
-    let deadline = Instant::now() + patiently(LINGER_DEADLINE, patience);
-    if socket.send(&answer, deadline).is_ok() {
-        socket.end();
-        socket.linger(deadline);
-    }
-}
-
 impl Client {
     /// Reads requests and answers them until the client closes, breaks the protocol, or is silent for too long.
     fn read_all(&mut self) {
@@ -90,7 +79,7 @@ impl Client {
             if self.outbox.is_closing() {
                 continue; // nothing is done after the last word; the writing thread ends this soon
             }
-            let (client_no, request) = message::parse(&body);
+            let (client_no, request) = fields::parse(&body);
             let goes_on = match request.and_then(|request| self.handle(request)) {
                 Ok(Some(answer)) => self.answer(answer),
                 Ok(None) => true,
@@ -114,7 +103,8 @@ impl Client {
                 Some(_) if ping_is_due => last_byte + patiently(PING_AFTER, patience),
                 Some(_) => last_byte + patiently(IDLE_DEADLINE, patience),
             };
-            match self.receiver.receive(&self.socket, deadline) {
+            let received = self.receiver.receive(&self.socket, deadline);
+            match received {
                 Ok(body) => return body,
                 Err(error) if error.is_timeout() && ping_is_due => {
                     pinged_at = Some(last_byte);
@@ -130,21 +120,19 @@ impl Client {
 
     /// Queues an answer. False: the connection is over.
     fn answer(&self, message: FromServer) -> bool {
-        let deadline = Instant::now() + patiently(IDLE_DEADLINE, self.server.config.patience);
-        self.outbox.answer(&message, deadline)
+        self.outbox.answer(&message, self.server.config.deadline(IDLE_DEADLINE))
     }
 
     /// Does one request: its answer, if it has one.
     fn handle(&mut self, request: FromClient) -> Result<Option<FromServer>, Refusal> {
+        let _ = self.logged_in(); // PONG too is a use of the session
         match request {
             FromClient::Register { client_no, user } => {
                 let uid = people::register(&self.server, &user)?;
                 Ok(Some(FromServer::Ack { client_no, id: Some(uid), send_time: None }))
             }
 
-            FromClient::Login { client_no, login_name, pwd } => {
-                self.login(client_no, &login_name, &pwd)
-            }
+            FromClient::Login { client_no, login_name, pwd } => self.login(client_no, &login_name, &pwd),
 
             FromClient::Logout { client_no } => self.logout(client_no),
 
@@ -168,23 +156,16 @@ impl Client {
         }
     }
 
-    /// The uid of the user whose connection this is; `notLoggedIn`. Every request is a use of the session.
+    /// The uid of the user whose connection this is; `notLoggedIn`.
     fn logged_in(&self) -> Result<u64, Refusal> {
-        let session =
-            self.user.as_ref().and_then(|(_, session)| self.server.sessions.find(&session.id));
-        session
-            .map(|session| session.uid)
-            .ok_or_else(|| Refusal::new(Code::NotLoggedIn, "LOGIN comes first"))
+        let id = self.user.as_ref().map(|(_, session)| &session.id);
+        let session = id.and_then(|id| self.server.sessions.use_session(id));
+        session.map(|session| session.uid).ok_or_else(|| Refusal::new(Code::NotLoggedIn, "LOGIN comes first"))
     }
 
     /// LOGIN: from here on the user is online. The answer and what waited go into the queue in one step with that, so
     /// that nothing which arrives now gets before them or is lost between.
-    fn login(
-        &mut self,
-        client_no: u64,
-        login_name: &str,
-        pwd: &str,
-    ) -> Result<Option<FromServer>, Refusal> {
+    fn login(&mut self, client_no: u64, login_name: &str, pwd: &str) -> Result<Option<FromServer>, Refusal> {
         if self.user.is_some() {
             return Err(Refusal::bad("type: this connection is logged in already"));
         }
@@ -192,15 +173,11 @@ impl Client {
         let last_id = self.server.store.last_unhandled(user.uid)?;
         let session = people::begin_session(&self.server, user.uid, true);
         let (session_id, http_port) = (session.id.clone(), self.server.http_port);
-        let login_ok =
-            FromServer::LoginOk { client_no, user: user.clone(), session_id, http_port, last_id };
+        let login_ok = FromServer::LoginOk { client_no, user: user.clone(), session_id, http_port, last_id };
 
-        self.receiver.trust();
-        let entered = self.server.online_users.enter(&session, &self.outbox, &login_ok);
-        if !entered || self.server.sessions.find(&session.id).is_none() {
-            self.outbox
-                .close(Some(&online::kicked("loggedInElsewhere", "logged in at another place")));
-        }
+        self.receiver.after_login();
+        let Server { online_users, sessions, .. } = &*self.server;
+        online_users.enter(&session, sessions, &self.outbox, &login_ok);
         people::tell_state(&self.server, &user);
         self.user = Some((user, session));
         Ok(None)
@@ -233,8 +210,7 @@ impl Client {
         for (to, message) in &stored.deliveries {
             self.server.online_users.deliver(*to, message);
         }
-        let (client_no, id, send_time) =
-            (request.client_no, Some(stored.id), Some(stored.send_time));
+        let (client_no, id, send_time) = (request.client_no, Some(stored.id), Some(stored.send_time));
         Ok(Some(FromServer::Ack { client_no, id, send_time }))
     }
 }
@@ -259,7 +235,7 @@ struct Writer {
 impl Writer {
     /// Sends what is queued until the last word, then ends our side and leaves the client a moment to read it.
     fn write_all(mut self, seat: Option<Seat>) {
-        if self.write_queue().is_ok() {
+        if self.write_queue().is_some() {
             self.socket.end();
             self.outbox.wait_for_reader(patiently(LINGER_DEADLINE, self.server.config.patience));
         }
@@ -268,11 +244,12 @@ impl Writer {
         drop(seat); // only now there is room for another client
     }
 
-    fn write_queue(&mut self) -> Result<(), Stop> {
+    /// None: the socket failed, or the database is away while the backlog is read.
+    fn write_queue(&mut self) -> Option<()> {
         loop {
             let items = self.outbox.take_all();
             if items.is_empty() {
-                return Ok(());
+                return Some(());
             }
             let mut frames = Vec::new();
             for item in items {
@@ -289,57 +266,35 @@ impl Writer {
     }
 
     /// Many frames in one call: a segment on the wire can hold several.
-    fn send(&self, frames: &[u8]) -> Result<(), Stop> {
-        let deadline = Instant::now() + patiently(IDLE_DEADLINE, self.server.config.patience);
-        self.socket.send(frames, deadline).map_err(|_| Stop)
+    fn send(&self, frames: &[u8]) -> Option<()> {
+        self.socket.send(frames, self.server.config.deadline(IDLE_DEADLINE)).ok()
     }
 
     /// All that waited for a user, by pages from the database to the socket, so that any number can wait: messages,
     /// then requests, each in order of id, and last the states of the friends.
-    fn send_backlog(&mut self, uid: u64) -> Result<(), Stop> {
-        for requests in [false, true] {
-            let mut after_id = 0;
+    fn send_backlog(&mut self, uid: u64) -> Option<()> {
+        for kind in [Waiting::Messages, Waiting::Requests] {
+            let mut last_id = 0;
             loop {
-                let page = self.server.store.unhandled(uid, requests, after_id, BACKLOG_PAGE)?;
-                let Some(last_id) = page.last().and_then(message_id) else { break };
-                after_id = last_id;
-                self.send_messages(&page)?;
+                let page = self.server.store.unhandled(uid, kind, last_id, BACKLOG_PAGE).ok()?;
+                let Some((id, _)) = page.last() else { break };
+                last_id = *id;
+                self.send_messages(page.iter().map(|(_, message)| message))?;
             }
         }
-        let friends = self.server.store.friends(uid)?.into_iter();
-        let states: Vec<FromServer> = friends
-            .map(|User { uid, username, .. }| {
-                let online = self.server.online_users.is_online(uid);
-                FromServer::FriendState { uid, username, online }
-            })
-            .collect();
-        self.send_messages(&states)
+        let mut states = Vec::new();
+        for User { uid, username, .. } in self.server.store.friends(uid).ok()? {
+            let online = self.server.online_users.is_online(uid);
+            states.push(FromServer::FriendState { uid, username, online });
+        }
+        self.send_messages(states.iter())
     }
 
-    fn send_messages(&mut self, messages: &[FromServer]) -> Result<(), Stop> {
+    fn send_messages<'a>(&mut self, messages: impl Iterator<Item = &'a FromServer>) -> Option<()> {
         let mut frames = Vec::new();
         for message in messages {
             frames.extend(self.sender.seal(&encode(message)));
         }
         self.send(&frames)
-    }
-}
-
-/// The writing thread cannot go on: the socket failed, or the database is away while the backlog is read.
-struct Stop;
-
-impl From<Refusal> for Stop {
-    fn from(_: Refusal) -> Stop {
-        Stop
-    }
-}
-
-fn message_id(message: &FromServer) -> Option<u64> {
-    match message {
-        FromServer::ChatSendMsg { envelope, .. } | FromServer::ChatSendFile { envelope, .. } => {
-            Some(envelope.id)
-        }
-        FromServer::Request { id, .. } => Some(*id),
-        _ => None,
     }
 }

@@ -1,9 +1,9 @@
 //! The brief's `online_users`: who is online, and a queue for each towards their socket.
 //!
-//! Rules: delivering never waits for another's socket: a body goes into a queue that is bounded in frames and bytes,
-//! and each client's own thread writes. A client whose queue is full is cut off; what it missed waits in the database.
-//! An entry is removed only by the connection that made it, or when its session ends. What a friend is told of somebody's state is read in the
-//! same moment in which it is queued, so the last word is always the true one.
+//! Rules: delivering never waits for another's socket: a body goes into a queue that is bounded in frames and bytes, and
+//! each client's own thread writes. A client whose queue is full is cut off; what it missed waits in the database. An
+//! entry is removed by the connection that made it, or when its session ends. What a friend is told of somebody's state
+//! is read in the moment in which it is queued, so the last word is always the true one.
 //! Not here: what is pushed to whom (people.rs), the thread that writes (chat.rs).
 
 use std::collections::{HashMap, VecDeque};
@@ -11,8 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::limits::{OUTBOX_BYTES, OUTBOX_FRAMES};
-use crate::message::{FromServer, encode};
-use crate::server::sessions::Session;
+use crate::message::{FromServer, User, encode};
+use crate::server::sessions::{Session, Sessions};
 use crate::socket::Socket;
 
 /// What waits for a client's writing thread.
@@ -21,6 +21,12 @@ pub enum Item {
     Body(Arc<Vec<u8>>),
     /// Here stands, for the user just logged in, all that waits in the database.
     Backlog(u64),
+}
+
+impl Item {
+    fn body(message: &FromServer) -> Item {
+        Item::Body(Arc::new(encode(message)))
+    }
 }
 
 /// The queue between whoever has something for a client and the thread that writes to it.
@@ -57,7 +63,7 @@ impl Outbox {
         if queue.is_full() {
             queue.closing = true;
             queue.items.clear();
-            self.socket.cut();
+            return self.socket.cut();
         }
         self.put(&mut queue, Item::Body(body));
     }
@@ -71,10 +77,9 @@ impl Outbox {
             if left.is_zero() {
                 return false;
             }
-            queue =
-                self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.put(&mut queue, Item::Body(Arc::new(encode(message))))
+        self.put(&mut queue, Item::body(message))
     }
 
     fn put(&self, queue: &mut Queue, item: Item) -> bool {
@@ -93,7 +98,7 @@ impl Outbox {
     pub fn close(&self, last_word: Option<&FromServer>) {
         let mut queue = self.queue();
         if let Some(message) = last_word {
-            self.put(&mut queue, Item::Body(Arc::new(encode(message))));
+            self.put(&mut queue, Item::body(message));
         }
         queue.closing = true;
         self.changed.notify_all();
@@ -137,8 +142,8 @@ impl Queue {
 /// The brief's `online_users`.
 #[derive(Default)]
 pub struct OnlineUsers {
-    /// uid to session and queue. Held to look up and to queue, never during a socket or database
-    /// call. With it only the lock of a queue is taken, never the other way round.
+    /// uid to session and queue. Held to look up and to queue, never during a socket or database call. With it a queue's
+    /// lock or that of the sessions is taken, never the other way round.
     by_uid: Mutex<HashMap<u64, Online>>,
 }
 
@@ -154,21 +159,21 @@ impl OnlineUsers {
 
     /// The user of `session` is online from now on, by `outbox`, into which the answer to LOGIN goes first and what
     /// waited second; all that is pushed from this moment on stands behind. The connection of an earlier session is
-    /// closed with a last word. False: a later session is online already, so this one is over.
-    pub fn enter(&self, session: &Session, outbox: &Arc<Outbox>, login_ok: &FromServer) -> bool {
+    /// closed with a last word; so is this one, if a later LOGIN has ended its session already.
+    pub fn enter(&self, session: &Session, sessions: &Sessions, outbox: &Arc<Outbox>, login_ok: &FromServer) {
+        let elsewhere = kicked("loggedInElsewhere", "logged in at another place");
         let mut by_uid = self.by_uid();
-        if by_uid.get(&session.uid).is_some_and(|other| other.session.number > session.number) {
-            return false;
+        if sessions.use_session(&session.id).is_none() {
+            return outbox.close(Some(&elsewhere));
         }
         let mut queue = outbox.queue();
-        outbox.put(&mut queue, Item::Body(Arc::new(encode(login_ok))));
+        outbox.put(&mut queue, Item::body(login_ok));
         outbox.put(&mut queue, Item::Backlog(session.uid));
         drop(queue);
         let online = Online { session: session.clone(), outbox: outbox.clone() };
         if let Some(earlier) = by_uid.insert(session.uid, online) {
-            earlier.outbox.close(Some(&kicked("loggedInElsewhere", "logged in at another place")));
+            earlier.outbox.close(Some(&elsewhere));
         }
-        true
     }
 
     /// The connection of `outbox` has ended. True: its user went offline by that, and was not replaced before.
@@ -182,35 +187,24 @@ impl OnlineUsers {
     /// user is offline by that.
     pub fn kick(&self, session: &Session, code: &str, text: &str) -> bool {
         let mut by_uid = self.by_uid();
-        let is_theirs =
-            by_uid.get(&session.uid).is_some_and(|online| online.session.id == session.id);
-        let kicked_out = if is_theirs { by_uid.remove(&session.uid) } else { None };
-        kicked_out.inspect(|online| online.outbox.close(Some(&kicked(code, text)))).is_some()
+        let is_theirs = |online: &Online| online.session.id == session.id;
+        if !by_uid.get(&session.uid).is_some_and(is_theirs) {
+            return false;
+        }
+        let online = by_uid.remove(&session.uid);
+        online.inspect(|online| online.outbox.close(Some(&kicked(code, text)))).is_some()
     }
 
-    /// Puts a message into the queue of a user who is online. Every push goes through here.
+    /// Station 5 of a message: puts it into the queue of a user who is online. Every push goes through `push_all`.
     pub fn deliver(&self, uid: u64, message: &FromServer) {
-        self.deliver_all(&[uid], message);
+        push_all(&self.by_uid(), &[uid], message);
     }
 
-    /// Puts one message into the queues of several users; its body is shared.
-    pub fn deliver_all(&self, uids: &[u64], message: &FromServer) {
-        let body = Arc::new(encode(message));
+    /// Tells each of `friends` the state in which a user is at this moment.
+    pub fn deliver_state(&self, user: &User, friends: &[u64]) {
         let by_uid = self.by_uid();
-        for online in uids.iter().filter_map(|uid| by_uid.get(uid)) {
-            online.outbox.push(body.clone());
-        }
-    }
-
-    /// Tells each of `friends` the state in which `uid` is at this moment.
-    pub fn deliver_state(&self, uid: u64, username: &str, friends: &[u64]) {
-        let by_uid = self.by_uid();
-        let online = by_uid.contains_key(&uid);
-        let state = FromServer::FriendState { uid, username: username.to_owned(), online };
-        let body = Arc::new(encode(&state));
-        for friend in friends.iter().filter_map(|friend| by_uid.get(friend)) {
-            friend.outbox.push(body.clone());
-        }
+        let (uid, username, online) = (user.uid, user.username.clone(), by_uid.contains_key(&user.uid));
+        push_all(&by_uid, friends, &FromServer::FriendState { uid, username, online });
     }
 
     /// Whether a user is online.
@@ -218,9 +212,9 @@ impl OnlineUsers {
         self.by_uid().contains_key(&uid)
     }
 
-    /// The id of the session by which a user is online.
-    pub fn session_of(&self, uid: u64) -> Option<String> {
-        self.by_uid().get(&uid).map(|online| online.session.id.clone())
+    /// The session by which a user is online.
+    pub fn session_of(&self, uid: u64) -> Option<Session> {
+        self.by_uid().get(&uid).map(|online| online.session.clone())
     }
 
     /// The uids of all who are online, smallest first.
@@ -231,7 +225,15 @@ impl OnlineUsers {
     }
 }
 
+/// One message into the queues of those of `uids` who are online; its body is made once and shared.
+fn push_all(by_uid: &HashMap<u64, Online>, uids: &[u64], message: &FromServer) {
+    let body = Arc::new(encode(message));
+    for online in uids.iter().filter_map(|uid| by_uid.get(uid)) {
+        online.outbox.push(body.clone());
+    }
+}
+
 /// The last word to a connection whose session has ended.
-pub fn kicked(code: &str, text: &str) -> FromServer {
+fn kicked(code: &str, text: &str) -> FromServer {
     FromServer::Kicked { code: code.to_owned(), text: text.to_owned() }
 }

@@ -3,21 +3,25 @@
 //! Rules: a closed standard input ends this thread and nothing else, so that a server can run without a terminal.
 //! Not here: what users do.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, ErrorKind, Write};
 
 use crate::harmless::harmless;
 use crate::server::{Server, people};
 
 const HELP: &str = "\
-/help         this\n\
-/online       who is online\n\
-/kick NAME    ends the session of a user\n\
+/help         this
+/online       who is online
+/kick NAME    ends the session of a user
 /quit         ends the server; nothing that was acknowledged is lost";
 
 /// Reads commands until `/quit`, which ends the process with 0.
 pub fn serve(server: &Server) {
     for line in io::stdin().lock().lines() {
-        let Ok(line) = line else { continue }; // no UTF-8: no command
+        let line = match line {
+            Ok(line) => line,
+            Err(error) if error.kind() == ErrorKind::InvalidData => continue, // no UTF-8: no command
+            Err(_) => return,
+        };
         let (command, argument) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
         match command {
             "" => {}
@@ -43,12 +47,7 @@ fn online(server: &Server) -> String {
     let uids = server.online_users.uids();
     let mut lines = String::new();
     for user in uids.iter().filter_map(|&uid| server.store.user(uid).ok()) {
-        lines += &format!(
-            "{}  {}  {}\n",
-            user.uid,
-            harmless(&user.login_name),
-            harmless(&user.username)
-        );
+        lines += &format!("{}  {}  {}\n", user.uid, harmless(&user.login_name), harmless(&user.username));
     }
     lines + &format!("online {}", uids.len())
 }
@@ -60,13 +59,10 @@ fn kick(server: &Server, login_name: &str) -> String {
         Ok(None) => return format!("nobody is called {shown}"),
         Err(refusal) => return refusal.text,
     };
-    let session = server.online_users.session_of(user.uid).and_then(|id| server.sessions.find(&id));
-    let Some(session) = session else { return format!("{shown} is not online") };
-    people::end_session(
-        server,
-        &session,
-        "byOperator",
-        "the operator of the server ended this session",
-    );
+    let Some(session) = server.online_users.session_of(user.uid) else {
+        return format!("{shown} is not online");
+    };
+    let text = "the operator of the server ended this session";
+    people::end_session(server, &session, "byOperator", text);
     format!("{shown} was logged out")
 }

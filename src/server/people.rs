@@ -23,40 +23,29 @@ pub fn check_password(
     pwd: &str,
     address: IpAddr,
 ) -> Result<User, Refusal> {
-    let login_key = login_name.to_lowercase();
-    server.brake.begin_try(&login_key, address)?;
-    let found = server.store.user_and_digest(login_name).inspect_err(|_| {
-        server.brake.undecided(&login_key, address);
+    let user = server.brake.guard(&login_name.to_lowercase(), address, || {
+        let found = server.store.user_and_digest(login_name)?;
+        let digest = found.as_ref().map_or(&server.nobodys_digest, |(_, digest)| digest);
+        let is_right = password_matches(pwd, digest);
+        Ok(found.filter(|_| is_right).map(|(user, _)| user))
     })?;
-    let digest = found.as_ref().map_or(&server.nobodys_digest, |(_, digest)| digest);
-    let is_right = password_matches(pwd, digest);
-    match found {
-        Some((user, _)) if is_right => {
-            server.brake.right(&login_key, address);
-            Ok(user)
-        }
-        _ => {
-            server.brake.wrong(&login_key, address);
-            Err(Refusal::new(Code::BadLogin, "wrong loginName or pwd"))
-        }
-    }
+    user.ok_or_else(|| Refusal::new(Code::BadLogin, "wrong loginName or pwd"))
 }
 
-/// A session for a user whose password was right. Others of theirs may end by it.
+/// A session for a user whose password was right. Another of theirs may end by it.
 pub fn begin_session(server: &Server, uid: u64, is_chat: bool) -> Session {
-    let connected = server.online_users.session_of(uid);
-    let (session, ended) = server.sessions.begin(uid, is_chat, connected.as_deref());
-    for other in ended.iter().filter(|other| !(is_chat && other.is_chat)) {
-        kick(server, other, "unused", "too many sessions: this one was unused longest");
+    let connected = server.online_users.session_of(uid).map(|session| session.id);
+    let (session, unused) = server.sessions.begin(uid, is_chat, connected.as_deref());
+    if let Some(unused) = unused {
+        kick(server, &unused, "unused", "too many sessions: this one was unused longest");
     }
-    session // an earlier chat session's connection ends when this one's enters `online_users`
+    session
 }
 
 /// Ends a session and the connection that lives by it.
 pub fn end_session(server: &Server, session: &Session, code: &str, text: &str) {
-    if server.sessions.end(&session.id).is_some() {
-        kick(server, session, code, text);
-    }
+    server.sessions.end(&session.id);
+    kick(server, session, code, text);
 }
 
 fn kick(server: &Server, session: &Session, code: &str, text: &str) {
@@ -71,18 +60,18 @@ fn kick(server: &Server, session: &Session, code: &str, text: &str) {
 pub fn tell_state(server: &Server, user: &User) {
     let Ok(friends) = server.store.friends(user.uid) else { return };
     let uids: Vec<u64> = friends.iter().map(|friend| friend.uid).collect();
-    server.online_users.deliver_state(user.uid, &user.username, &uids);
+    server.online_users.deliver_state(user, &uids);
 }
 
 /// The friends of a user, with who is online and how many of their messages wait.
 pub fn friends(server: &Server, uid: u64) -> Result<Vec<Friend>, Refusal> {
     let unread = server.store.unread(uid)?;
-    let friend = |user: User| {
-        let waiting = unread.iter().find(|(from, _)| *from == user.uid);
-        let online = server.online_users.is_online(user.uid);
-        Friend { online, unread: waiting.map_or(0, |(_, number)| *number), user }
-    };
-    Ok(server.store.friends(uid)?.into_iter().map(friend).collect())
+    let mut friends = Vec::new();
+    for user in server.store.friends(uid)? {
+        let unread = unread.get(&user.uid).copied().unwrap_or(0);
+        friends.push(Friend { online: server.online_users.is_online(user.uid), unread, user });
+    }
+    Ok(friends)
 }
 
 /// Asks somebody to be friends: the id of the request, which they hear of at once.
@@ -113,13 +102,16 @@ pub fn delete_friend(server: &Server, uid: u64, friend_id: u64) -> Result<(), Re
 /// goes away just now: then both learn it at their next login.
 fn tell_friendship(server: &Server, uid: u64, other: u64, what: &str) {
     for (to, about) in [(uid, other), (other, uid)] {
-        let Ok(User { login_name, username, .. }) = server.store.user(about) else { return };
-        let what = what.to_owned();
-        let changed =
-            FromServer::FriendsChanged { what, uid: about, login_name, username: username.clone() };
+        let Ok(user) = server.store.user(about) else { return };
+        let changed = FromServer::FriendsChanged {
+            what: what.to_owned(),
+            uid: about,
+            login_name: user.login_name.clone(),
+            username: user.username.clone(),
+        };
         server.online_users.deliver(to, &changed);
-        if matches!(changed, FromServer::FriendsChanged { ref what, .. } if what == "added") {
-            server.online_users.deliver_state(about, &username, &[to]);
+        if what == "added" {
+            server.online_users.deliver_state(&user, &[to]);
         }
     }
 }

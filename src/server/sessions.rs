@@ -1,7 +1,7 @@
 //! Who is logged in, and the brake on guessing passwords. Sessions live in memory: a restart ends them all.
 //!
-//! Rules: a session is known by its id, 16 random bytes as hexadecimal digits, and nothing else. A LOGIN over chat ends
-//! the user's chat session before it; sessions of POST /login live beside it, at most `SESSIONS_PER_USER` in all.
+//! Rules: a session is known by its id, 16 random bytes as hexadecimal digits, and by nothing else. A LOGIN over chat
+//! ends the user's chat session before it; sessions of POST /login live beside it, at most `SESSIONS_PER_USER` in all.
 //! Not here: the connections (online.rs) and what they are told when their session ends (people.rs).
 
 use std::collections::HashMap;
@@ -22,67 +22,56 @@ pub struct Session {
     pub uid: u64,
     /// Whether LOGIN over chat made it.
     pub is_chat: bool,
-    /// Counts up: of two sessions the later one has the greater.
-    pub number: u64,
     last_used: Instant,
 }
 
 /// All sessions of the server.
 #[derive(Default)]
 pub struct Sessions {
-    /// The sessions by id, and the last number. Held to look up or change, with no other lock.
-    table: Mutex<(HashMap<String, Session>, u64)>,
+    /// By id. Held to look up or change; no other lock is taken meanwhile.
+    by_id: Mutex<HashMap<String, Session>>,
 }
 
 impl Sessions {
-    fn table(&self) -> MutexGuard<'_, (HashMap<String, Session>, u64)> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    fn by_id(&self) -> MutexGuard<'_, HashMap<String, Session>> {
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new session, and those that end by it: the earlier chat session, and what would be a ninth. `connected` is the
-    /// id of the user's session that has a chat connection now: it is the last to go.
-    pub fn begin(
-        &self,
-        uid: u64,
-        is_chat: bool,
-        connected: Option<&str>,
-    ) -> (Session, Vec<Session>) {
-        let mut table = self.table();
-        let (by_id, last_number) = &mut *table;
-        *last_number += 1;
+    /// A new session. One over chat ends the user's chat session before it, silently: its connection is closed when this
+    /// one's enters `online_users`. Also the session that ends where it would be a ninth: the one unused longest, but
+    /// `connected`, the id of the user's session that has a connection now, last of all.
+    pub fn begin(&self, uid: u64, is_chat: bool, connected: Option<&str>) -> (Session, Option<Session>) {
         let id = hex(&random_bytes::<16>());
-        let session = Session { id, uid, is_chat, number: *last_number, last_used: Instant::now() };
+        let session = Session { id, uid, is_chat, last_used: Instant::now() };
+        let mut by_id = self.by_id();
+        by_id.retain(|_, other| other.uid != uid || !(is_chat && other.is_chat));
 
-        let of_user = by_id.values().filter(|other| other.uid == uid);
-        let (mut ended, others): (Vec<Session>, Vec<Session>) =
-            of_user.cloned().partition(|other| is_chat && other.is_chat);
-        if others.len() >= SESSIONS_PER_USER {
-            let order = |other: &Session| (connected == Some(&other.id), other.last_used);
-            ended.extend(others.into_iter().min_by_key(order));
-        }
-        for other in &ended {
+        let of_user: Vec<&Session> = by_id.values().filter(|other| other.uid == uid).collect();
+        let is_full = of_user.len() >= SESSIONS_PER_USER;
+        let order = |other: &&Session| (connected == Some(&other.id), other.last_used);
+        let unused = of_user.into_iter().min_by_key(order).filter(|_| is_full).cloned();
+        if let Some(other) = &unused {
             by_id.remove(&other.id);
         }
         by_id.insert(session.id.clone(), session.clone());
-        (session, ended)
+        (session, unused)
     }
 
-    /// The session of an id; this counts as its use. One that nobody used for `SESSION_LIFE` ends here instead. A chat
-    /// connection uses its session with every frame that comes.
-    pub fn find(&self, id: &str) -> Option<Session> {
-        let mut table = self.table();
-        let session = table.0.get_mut(id)?;
+    /// The session of an id, which is used by that. One that nobody used for `SESSION_LIFE` ends here instead.
+    pub fn use_session(&self, id: &str) -> Option<Session> {
+        let mut by_id = self.by_id();
+        let session = by_id.get_mut(id)?;
         if session.last_used.elapsed() > SESSION_LIFE {
-            table.0.remove(id);
+            by_id.remove(id);
             return None;
         }
         session.last_used = Instant::now();
         Some(session.clone())
     }
 
-    /// Ends one session; none where it had ended before.
-    pub fn end(&self, id: &str) -> Option<Session> {
-        self.table().0.remove(id)
+    /// Ends a session. False: it had ended before.
+    pub fn end(&self, id: &str) -> bool {
+        self.by_id().remove(id).is_some()
     }
 }
 
@@ -90,7 +79,7 @@ impl Sessions {
 /// 1, 2, 4 … `LONGEST_BRAKE` seconds. Other names and other addresses are not held up.
 #[derive(Default)]
 pub struct Brake {
-    /// Held to look up or change, with no other lock, and not while a password is checked.
+    /// Held to look up or change, not while a password is checked; no other lock is taken meanwhile.
     tries: Mutex<HashMap<(String, IpAddr), Tries>>,
     decided: Condvar,
 }
@@ -104,11 +93,35 @@ struct Tries {
 }
 
 impl Brake {
-    /// Before a password is checked; `right` or `wrong` must follow. `tooManyTries` while the brake holds: then the try
-    /// counts for nothing. Tries at the same time wait for each other where they could be too many together.
-    pub fn begin_try(&self, login_key: &str, address: IpAddr) -> Result<(), Refusal> {
+    /// Lets `check` look at a password: `Ok(None)` says that it was wrong. `tooManyTries` while the brake holds, and then
+    /// the try counts for nothing. Tries at the same time wait for each other where together they could be too many.
+    pub fn guard<T>(
+        &self,
+        login_key: &str,
+        address: IpAddr,
+        check: impl FnOnce() -> Result<Option<T>, Refusal>,
+    ) -> Result<Option<T>, Refusal> {
         let key = (login_key.to_owned(), address);
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        self.begin_try(&key)?;
+        let outcome = check();
+        if let Some(entry) = self.tries().get_mut(&key) {
+            entry.under_way -= 1;
+            match &outcome {
+                Ok(Some(_)) => entry.wrong = 0,
+                Ok(None) => entry.count_wrong(),
+                Err(_) => {} // nobody knows
+            }
+        }
+        self.decided.notify_all();
+        outcome
+    }
+
+    fn tries(&self) -> MutexGuard<'_, HashMap<(String, IpAddr), Tries>> {
+        self.tries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_try(&self, key: &(String, IpAddr)) -> Result<(), Refusal> {
+        let mut tries = self.tries();
         loop {
             let now = Instant::now();
             forget_some(&mut tries);
@@ -128,40 +141,20 @@ impl Brake {
             tries = self.decided.wait(tries).unwrap_or_else(PoisonError::into_inner);
         }
     }
+}
 
-    /// The password was right: what was wrong before is forgotten.
-    pub fn right(&self, login_key: &str, address: IpAddr) {
-        self.decide(login_key, address, |entry| entry.wrong = 0);
-    }
-
-    /// The password was wrong.
-    pub fn wrong(&self, login_key: &str, address: IpAddr) {
-        self.decide(login_key, address, |entry| {
-            entry.wrong += 1;
-            if entry.wrong >= FREE_TRIES {
-                let doublings = (entry.wrong - FREE_TRIES).min(6); // 2^6 is above LONGEST_BRAKE
-                let pause = Duration::from_secs((1 << doublings).min(LONGEST_BRAKE));
-                entry.braked_until = Instant::now() + pause;
-            }
-        });
-    }
-
-    /// Neither: the database could not say.
-    pub fn undecided(&self, login_key: &str, address: IpAddr) {
-        self.decide(login_key, address, |_| {});
-    }
-
-    fn decide(&self, login_key: &str, address: IpAddr, change: impl Fn(&mut Tries)) {
-        let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = tries.get_mut(&(login_key.to_owned(), address)) {
-            entry.under_way = entry.under_way.saturating_sub(1);
-            change(entry);
+impl Tries {
+    fn count_wrong(&mut self) {
+        self.wrong += 1;
+        if self.wrong >= FREE_TRIES {
+            let doublings = (self.wrong - FREE_TRIES).min(6); // 2^6 is above LONGEST_BRAKE
+            let pause = Duration::from_secs((1 << doublings).min(LONGEST_BRAKE));
+            self.braked_until = Instant::now() + pause;
         }
-        self.decided.notify_all();
     }
 }
 
-/// Makes room in a full table: of those that nothing is under way for, the half that was unused longest.
+/// Makes room in a full table: the half that was unused longest goes, but for those with something under way.
 fn forget_some(tries: &mut HashMap<(String, IpAddr), Tries>) {
     if tries.len() < BRAKE_ENTRIES {
         return;

@@ -62,11 +62,7 @@ pub struct Program {
 
 impl Program {
     /// Starts `minim` with these words, in `folder`, so that no server.conf of somebody else is read.
-    pub fn start<S: AsRef<OsStr>>(
-        folder: &Path,
-        words: &[S],
-        variables: &[(&str, &str)],
-    ) -> Program {
+    pub fn start<S: AsRef<OsStr>>(folder: &Path, words: &[S], variables: &[(&str, &str)]) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_minim"));
         command.current_dir(folder).args(words).envs(variables.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -77,9 +73,7 @@ impl Program {
         let (sender, lines) = channel();
         thread::spawn(move || {
             let lines = output.split(b'\n').map_while(Result::ok);
-            for line in
-                lines.map(|line| String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned())
-            {
+            for line in lines.map(|line| String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned()) {
                 let _ = sender.send(line);
             }
         });
@@ -240,10 +234,8 @@ impl Server {
 
     /// Makes two users friends, over HTTP, and reads what both are told of it.
     pub fn befriend(&self, asker: &mut Peer, other: &mut Peer) {
-        let answer = self
-            .get(&format!("/addFriendsOrGroup?friendId={}", other.uid), Some(&asker.session_id));
-        let id =
-            answer["data"]["id"].as_u64().unwrap_or_else(|| panic!("no request id in {answer}"));
+        let answer = self.get(&format!("/addFriendsOrGroup?friendId={}", other.uid), Some(&asker.session_id));
+        let id = answer["data"]["id"].as_u64().unwrap_or_else(|| panic!("no request id in {answer}"));
         let accept = format!("/messageHandle?msgId={id}&accept=true");
         assert_eq!(self.get(&accept, Some(&other.session_id))["ok"], true);
         other.expect("REQUEST");
@@ -257,8 +249,7 @@ impl Server {
     pub fn get(&self, target: &str, sid: Option<&str>) -> Value {
         let cookie = sid.map_or(String::new(), |sid| format!("Cookie: sid={sid}\r\n"));
         let host = self.http;
-        let request =
-            format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{cookie}Connection: close\r\n\r\n");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{cookie}Connection: close\r\n\r\n");
         let (_, body) = self.raw_http(request.as_bytes());
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body:?} to {target}"))
     }

@@ -4,7 +4,7 @@
 //! database that may not be ours is looked at without a lock, a journal or a byte written.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, OpenFlags, ToSql, params_from_iter};
@@ -16,6 +16,11 @@ use crate::limits::DATABASE_BUSY_DEADLINE;
 pub struct Connection(rusqlite::Connection);
 
 impl Connection {
+    /// Begins a transaction that writes; COMMIT and ROLLBACK are the same everywhere.
+    pub const BEGIN: &str = "BEGIN IMMEDIATE";
+    /// A query for the names of all tables.
+    pub const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table'";
+
     /// A database of ours, for reading and writing.
     pub fn open(path: &Path) -> Result<Connection, Failure> {
         let connection = rusqlite::Connection::open(path)?;
@@ -31,15 +36,14 @@ impl Connection {
     /// moment that it has its name (`create`), whatever still stands in a `-wal` beside it.
     pub fn look(path: &Path) -> Result<Connection, Failure> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let name =
-            path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
         let uri = format!("file:{}?immutable=1", name.replace('\\', "/"));
         Ok(Connection(rusqlite::Connection::open_with_flags(uri, flags)?))
     }
 
     /// Makes a database of what `sql` says: under another name first, so that a half-made one is never taken for one.
     pub fn create(path: &Path, sql: &str) -> Result<(), Failure> {
-        let new = path.with_extension("new");
+        let new = PathBuf::from(format!("{}.new", path.display()));
         let _ = fs::remove_file(&new); // left by a start that was killed
         Connection::run_alone(&new, sql)?;
         fs::rename(&new, path).map_err(|error| Failure::Down(error.to_string()))
@@ -51,17 +55,6 @@ impl Connection {
         let connection = rusqlite::Connection::open(path)?;
         connection.execute_batch(&format!("BEGIN; {sql} COMMIT;"))?;
         connection.close().map_err(|(_, error)| Failure::from(error))
-    }
-
-    /// Names of all tables.
-    pub fn tables(&mut self) -> Result<Vec<String>, Failure> {
-        let rows = self.rows("SELECT name FROM sqlite_master WHERE type = 'table'", &[])?;
-        Ok(rows.iter().map(|row| row.text(0)).collect())
-    }
-
-    /// Begins a transaction that writes.
-    pub fn begin(&mut self) -> Result<(), Failure> {
-        self.run("BEGIN IMMEDIATE", &[]).map(drop)
     }
 
     /// Runs a statement; the number of rows that it changed.
@@ -109,9 +102,7 @@ impl From<rusqlite::Error> for Failure {
             Some(ErrorCode::DiskFull) => Failure::DiskFull,
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 let seconds = DATABASE_BUSY_DEADLINE.as_secs();
-                Failure::Down(format!(
-                    "another program has held the file for more than {seconds} s"
-                ))
+                Failure::Down(format!("another program has held the file for more than {seconds} s"))
             }
             _ => Failure::Down(error.to_string()),
         }

@@ -1,0 +1,23 @@
+//! Warnings for the operator, on standard error: at most one a second of each kind, so that a flood of them fills no disk
+//! and whoever can cause them writes no log. No texts, names or passwords of users belong in them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// One kind of warning.
+#[derive(Default)]
+pub struct Warnings {
+    /// When one was written last. Held for a moment; no other lock is taken meanwhile.
+    written: Mutex<Option<Instant>>,
+}
+
+impl Warnings {
+    /// Writes a warning, unless one of this kind was written within the last second.
+    pub fn warn(&self, text: &str) {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
+            *written = Some(Instant::now());
+            eprintln!("minim: {text}");
+        }
+    }
+}
