@@ -3,12 +3,17 @@
 mod common;
 
 use std::io::Write;
-use std::net::Shutdown;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::peer::{Peer, expect_error, password};
-use common::{Server, connect, read_to_end};
+use common::{Server, connect, dribble, read_to_end};
+use minim::limits::OUTBOX_FRAMES;
+use minim::message::FromServer;
+use minim::server::online::Outbox;
+use minim::socket;
 use serde_json::{Value, json};
 
 /// Messages of one type that came and were put aside.
@@ -323,7 +328,8 @@ fn a_second_login_ends_the_first_everywhere_and_friends_see_no_flicker() {
         assert_eq!(server.get("/getFriendsById", Some(&bob.session_id))["ok"], true);
     }
     alice.fence();
-    assert!(of_type(&alice, "FRIEND_STATE").iter().all(|state| state["online"] == true));
+    let states = of_type(&alice, "FRIEND_STATE");
+    assert!(!states.is_empty() && states.iter().all(|state| state["online"] == true), "{states:?}");
     assert_eq!(alice.say(bob.uid, "to the last")["type"], "ACK");
     assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], "to the last");
 }
@@ -391,13 +397,12 @@ fn a_hundred_clients_log_in_at_once() {
             let mut peer = server.peer();
             thread::spawn(move || {
                 peer.login(&name);
-                peer.fence();
                 peer
             })
         })
         .collect();
-    let peers: Vec<Peer> = logins.into_iter().map(|login| login.join().unwrap()).collect();
-    assert_eq!(peers.len(), 100);
+    let mut peers: Vec<Peer> = logins.into_iter().map(|login| login.join().unwrap()).collect();
+    peers.iter_mut().for_each(Peer::fence); // all of them are online at the same time
 }
 
 #[test]
@@ -412,9 +417,9 @@ fn silent_and_dribbling_strangers_hold_up_nobody_and_are_all_gone_at_the_deadlin
     let start = Instant::now();
     server.log_in("alice").fence();
     assert!(start.elapsed() < Duration::from_secs(4), "a login took {:?} meanwhile", start.elapsed());
-    for stream in &mut dribbling {
-        let _ = stream.write_all(b"1");
-    }
+    let (bytes, time) = dribble(&mut dribbling[0], b'1');
+    assert_eq!(bytes, b"");
+    assert!(time < Duration::from_secs(8), "every byte restarted the clock: {time:?}");
     for stream in silent.iter_mut().chain(&mut dribbling) {
         assert_eq!(read_to_end(stream), b"");
     }
@@ -469,7 +474,7 @@ fn guessing_passwords_is_braked_for_that_name_and_forgotten_by_the_right_one() {
     let braked = peer.log_in_with("ALICE", &password("alice"));
     expect_error(&braked, "tooManyTries");
     assert_eq!(braked["limit"], 1);
-    let over_http = format!("loginName=alice&pwd={}", "wrong");
+    let over_http = "loginName=alice&pwd=wrong";
     let request = format!(
         "POST /login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n{over_http}",
@@ -533,17 +538,27 @@ fn a_client_that_does_not_read_is_cut_off_and_finds_everything_at_its_next_login
 }
 
 #[test]
-fn who_asks_faster_than_it_reads_still_gets_every_answer() {
-    let server = Server::start();
-    let mut alice = server.new_user("alice");
-    let mut pings = Vec::new();
-    for _ in 0..2_000 {
-        pings.extend(alice.seal(br#"{"type":"PING"}"#));
+fn who_asks_faster_than_it_reads_waits_for_room_and_who_is_pushed_too_much_is_cut_off() {
+    let listener = socket::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = socket::connect(address, Duration::from_secs(30)).unwrap();
+    let outbox = Arc::new(Outbox::new(Arc::new(socket::accept(&listener).unwrap())));
+    let soon = || Instant::now() + Duration::from_secs(30);
+    for _ in 0..OUTBOX_FRAMES {
+        assert!(outbox.answer(&FromServer::Pong, soon()));
     }
-    alice.send_raw(&pings).unwrap();
-    for _ in 0..2_000 {
-        assert_eq!(alice.receive(), Some(json!({"type": "PONG"})));
+    assert!(!outbox.answer(&FromServer::Pong, Instant::now()), "there is no room, and the deadline is now");
+    let waiting = thread::spawn({
+        let outbox = outbox.clone();
+        move || outbox.answer(&FromServer::Pong, soon())
+    });
+    assert_eq!(outbox.take_all().len(), OUTBOX_FRAMES);
+    assert!(waiting.join().unwrap(), "there was room once the writer had taken what waited");
+    for _ in 0..OUTBOX_FRAMES {
+        outbox.push(Arc::new(b"{}".to_vec())); // one too many, with the answer
     }
+    assert!(outbox.is_closing() && outbox.take_all().is_empty());
+    assert_eq!(client.recv(&mut [0], soon()).unwrap(), 0, "its connection is cut");
 }
 
 #[test]

@@ -3,9 +3,10 @@
 mod common;
 
 use std::io::Write;
+use std::time::Duration;
 
 use common::peer::{Peer, password};
-use common::{PASSPHRASE, Server, connect, read_to_end};
+use common::{PASSPHRASE, Server, connect, dribble, read_to_end};
 use serde_json::{Value, json};
 
 /// One request with these header lines and this body; status, head and JSON of the answer.
@@ -48,8 +49,8 @@ fn a_user_registers_logs_in_and_out_over_http() {
 
     let cookie = log_in(&server, "bob");
     let user = json!({"uid": 1, "loginName": "bob", "username": "小明", "sex": 1, "picUrl": ""});
-    let body = format!("loginName=bob&pwd={}", "bob%27s+password");
-    assert_eq!(ask(&server, "POST", "/login", FORM, &body).2, json!({"ok": true, "data": user}));
+    let body = "loginName=bob&pwd=bob%27s+password";
+    assert_eq!(ask(&server, "POST", "/login", FORM, body).2, json!({"ok": true, "data": user}));
     assert_eq!(ask(&server, "GET", "/getFriendsById", &cookie, "").2, json!({"ok": true, "data": []}));
     let (status, head, answer) = ask(&server, "POST", "/logout", &cookie, "");
     assert_eq!((status, answer), (200, json!({"ok": true})));
@@ -141,8 +142,7 @@ fn a_search_gives_at_most_50_by_name() {
 #[test]
 fn friends_are_listed_with_who_is_online_and_how_much_waits() {
     let server = Server::start();
-    let (alice, mut bob) = server.alice_and_bob();
-    let mut alice = alice;
+    let (mut alice, mut bob) = server.alice_and_bob();
     for _ in 0..3 {
         alice.say(bob.uid, "hello");
     }
@@ -298,7 +298,7 @@ fn methods_paths_and_types_that_do_not_fit_have_their_status() {
         assert!(status != 405 || head.contains("\r\nAllow: "), "{head}");
     }
     let (_, head, _) = ask(&server, "HEAD", "/getFriendsById", &cookie, "");
-    let (get, _) = (ask(&server, "GET", "/getFriendsById", &cookie, "").1, ());
+    let (_, get, _) = ask(&server, "GET", "/getFriendsById", &cookie, "");
     let without_date =
         |head: &str| head.lines().filter(|line| !line.starts_with("Date:")).collect::<Vec<_>>().join("\n");
     assert_eq!(without_date(&head), without_date(&get), "HEAD has GET's head");
@@ -411,9 +411,13 @@ fn silent_and_dribbling_http_connections_end_and_keep_nobody_out() {
     let mut silent: Vec<_> = (0..300).map(|_| connect(server.http)).collect();
     let mut begun = connect(server.http);
     begun.write_all(b"GET /check").unwrap();
+    let mut dribbling = connect(server.http);
     let mut magic = connect(server.http);
     magic.write_all(b"MINIM/1").unwrap();
     assert_eq!(server.get("/checkLoginName?loginName=a", None)["ok"], true);
+    let (answer, time) = dribble(&mut dribbling, b'G');
+    assert!(answer.starts_with(b"HTTP/1.1 408 "), "{answer:?}");
+    assert!(time < Duration::from_secs(5), "every octet restarted the clock: {time:?}");
     for stream in &mut silent {
         assert_eq!(read_to_end(stream), b"", "closed silently");
     }

@@ -1,15 +1,17 @@
 //! HTTP as a stranger sees it: octets in, octets out. Most conversations run over a channel in memory that hands out
 //! its octets in the pieces a test wants; the last few run over TCP. The many requests stand in vectors/http-requests.txt.
 
+use minim::channel::PlainChannel;
 use minim::http::{
     Channel, Connection, HttpError, METHODS, RequestHead, Response, imf_fixdate, parse_form, percent_encode,
     write_request,
 };
 use minim::limits::*;
+use minim::socket;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -719,44 +721,20 @@ fn a_folded_field_of_a_response_becomes_one_line() {
 
 // ---- over TCP ----
 
-/// A plain socket as a channel.
-struct Plain(TcpStream);
-
-impl Channel for Plain {
-    fn recv(&mut self, buffer: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        self.0.set_read_timeout(Some(left))?;
-        let mut piece = [0; 8192];
-        let count = self.0.read(&mut piece).map_err(|error| match error.kind() {
-            ErrorKind::WouldBlock => ErrorKind::TimedOut.into(),
-            _ => error,
-        })?;
-        buffer.extend_from_slice(&piece[..count]);
-        Ok(count)
-    }
-
-    fn send(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
-        self.0.set_write_timeout(Some(deadline.saturating_duration_since(Instant::now())))?;
-        self.0.write_all(octets)
-    }
-
-    fn end(&mut self) {
-        let _ = self.0.shutdown(Shutdown::Write);
-    }
+/// A server for one connection on a free port.
+fn serve_one(patience: f64) -> SocketAddr {
+    let listener = socket::listen("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        let channel = PlainChannel(socket::accept(&listener).expect("a connection"));
+        serve(Connection::new(Box::new(channel), Vec::new(), Instant::now(), patience));
+    });
+    address
 }
 
-/// A server for one connection on a free port, and the client's end of it.
+/// The client's end of a connection to such a server.
 fn connect(patience: f64) -> TcpStream {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let client = TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
-    let (stream, _) = listener.accept().expect("a connection");
-    let since = Instant::now();
-    thread::spawn(move || serve(Connection::new(Box::new(Plain(stream)), Vec::new(), since, patience)));
-    client.set_read_timeout(Some(Duration::from_secs(20))).expect("a deadline");
-    client
+    TcpStream::connect(serve_one(patience)).expect("a connection")
 }
 
 fn read_to_end(client: &mut TcpStream) -> Vec<Answer> {
@@ -797,8 +775,8 @@ fn over_tcp_a_slow_head_gets_408_and_silence_gets_nothing() {
 
 #[test]
 fn over_tcp_client_and_server_understand_each_other() {
-    let stream = connect(1.0);
-    let mut client = Connection::new(Box::new(Plain(stream)), Vec::new(), Instant::now(), 1.0);
+    let socket = socket::connect(serve_one(1.0), Duration::from_secs(30)).expect("a connection");
+    let mut client = Connection::new(Box::new(PlainChannel(socket)), Vec::new(), Instant::now(), 1.0);
     for text in ["first", "second 你好"] {
         let target = format!("/echo?text={}", percent_encode(text));
         client.send(&write_request("POST", &target, "localhost", &[], text.as_bytes())).expect("sent");

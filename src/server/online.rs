@@ -58,7 +58,7 @@ impl Outbox {
     }
 
     /// Puts a body in, or cuts the client off: it does not read. Never waits.
-    fn push(&self, body: Arc<Vec<u8>>) {
+    pub fn push(&self, body: Arc<Vec<u8>>) {
         let mut queue = self.queue();
         if queue.is_full() {
             queue.closing = true;

@@ -8,14 +8,14 @@ pub mod peer;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -305,6 +305,23 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
+/// Sends a byte every tenth of a second until the other side closes: what came from it, and how long that took.
+pub fn dribble(stream: &mut TcpStream, byte: u8) -> (Vec<u8>, Duration) {
+    let start = Instant::now();
+    stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a deadline");
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    while start.elapsed() < DEADLINE {
+        let _ = stream.write_all(&[byte]);
+        match stream.read(&mut piece) {
+            Ok(0) => return (bytes, start.elapsed()),
+            Ok(count) => bytes.extend_from_slice(&piece[..count]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => return (bytes, start.elapsed()), // a reset
+        }
+    }
+    panic!("still open after {DEADLINE:?}");
+}
+
 /// All bytes until the other side closes; a reset counts as a close.
 pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -313,7 +330,7 @@ pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
         match stream.read(&mut piece) {
             Ok(0) => return bytes,
             Ok(count) => bytes.extend_from_slice(&piece[..count]),
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return bytes,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return bytes,
             Err(error) => panic!("{error}; so far {bytes:?}"),
         }
     }
