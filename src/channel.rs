@@ -60,11 +60,11 @@ impl Channel for SealedChannel {
     }
 
     fn send(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
-        let mut frames = Vec::new();
         for piece in octets.chunks(SEALED_PIECE) {
-            frames.extend(self.sender.seal(piece));
+            let frame = self.sender.seal(piece);
+            self.socket.send(&frame, deadline)?;
         }
-        self.socket.send(&frames, deadline)
+        Ok(())
     }
 
     fn end(&mut self) {

@@ -27,6 +27,8 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Chat connections before the hello; one more is closed at accept. server/chat.rs.
 pub const MAX_STRANGERS: usize = 1024;
+/// Of these at most so many from one address: one PC alone cannot keep others out. server/chat.rs.
+pub const MAX_STRANGERS_EACH: usize = MAX_STRANGERS / 2;
 /// Most that `--maxClients` takes: two threads each. config.rs.
 pub const MAX_CLIENTS: u64 = 7000;
 /// Stack of a connection's threads, in bytes: a debug build needs most. server.rs, which starts them.
@@ -35,8 +37,8 @@ pub const STACK_SIZE: usize = 512 * 1024;
 pub const OUTBOX_FRAMES: usize = 128;
 /// Bytes of bodies that may wait for one slow client. server/online.rs.
 pub const OUTBOX_BYTES: usize = 1024 * 1024;
-/// Rows read at a time from what waited for a user. server/chat.rs.
-pub const BACKLOG_PAGE: usize = 100;
+/// Rows read at a time from what waits for a user: half a MiB of the longest texts. server/chat.rs, server/api.rs.
+pub const BACKLOG_PAGE: usize = 32;
 
 /// Characters of a loginName, username or gname. fields.rs.
 pub const MAX_NAME: usize = 50;
@@ -73,8 +75,10 @@ pub const DATABASE_BUSY_DEADLINE: Duration = Duration::from_secs(5);
 pub const DATABASE_READERS: usize = 4;
 /// Rows of a search for users. store.rs.
 pub const MAX_FOUND: usize = 50;
-/// Rows of /getNoHandleMessages. store.rs.
+/// Rows of /getNoHandleMessages. server/api.rs.
 pub const MAX_LISTED: usize = 500;
+/// Bytes of /getNoHandleMessages: no further page is read behind so many. server/api.rs.
+pub const MAX_LISTED_BYTES: usize = 256 * 1024;
 
 /// Messages that a client keeps while the server is away. client/conversation.rs.
 pub const MAX_UNSENT: usize = 100;
@@ -117,6 +121,8 @@ pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 pub const LINGER_BYTES: usize = 32 * 1024 * 1024;
 /// HTTP connections at once, one thread each: one more gets 503. server/api.rs.
 pub const MAX_HTTP_CONNECTIONS: usize = 1_024;
+/// Of these at most so many from one address. server/api.rs.
+pub const MAX_HTTP_CONNECTIONS_EACH: usize = MAX_HTTP_CONNECTIONS / 2;
 
 /// Longest answer of HTTP that a client takes, in bytes: about 10,000 friends. client/commands.rs.
 pub const MAX_HTTP_ANSWER: usize = 4 * 1024 * 1024;

@@ -12,11 +12,11 @@ pub mod operator;
 pub mod people;
 pub mod sessions;
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -52,6 +52,8 @@ pub struct Server {
     pub clients: Seats,
     /// HTTP connections.
     pub http_connections: Seats,
+    /// Held while a friendship changes and both hear of it, so that they hear of changes in their order.
+    pub friendship_changes: Mutex<()>,
     /// Connections that could not be taken, and why.
     pub troubles: Warnings,
     /// Locked while we use the data folder.
@@ -95,6 +97,7 @@ fn start(config: Config) -> Result<(Arc<Server>, TcpListener, TcpListener), Stri
         strangers: Seats::default(),
         clients: Seats::default(),
         http_connections: Seats::default(),
+        friendship_changes: Mutex::default(),
         troubles: Warnings::default(),
         _data_dir_lock: data_dir_lock,
         config,
@@ -194,24 +197,35 @@ pub fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<(
     thread::Builder::new().name(name).stack_size(STACK_SIZE).spawn(body).map(drop)
 }
 
-/// Counts connections of one kind.
+/// Counts connections of one kind, by the address that they come from.
 #[derive(Default)]
-pub struct Seats(Arc<AtomicUsize>);
+pub struct Seats(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
 /// One connection, counted until this is dropped.
-pub struct Seat(Arc<AtomicUsize>);
+pub struct Seat {
+    seats: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    address: IpAddr,
+}
 
 impl Seats {
-    /// A seat, where fewer than `most` are taken.
-    pub fn take(&self, most: usize) -> Option<Seat> {
-        let seat = Seat(self.0.clone());
-        let before = self.0.fetch_add(1, Ordering::Relaxed);
-        (before < most).then_some(seat) // a seat that is refused is dropped here, and so given back
+    /// A seat, where fewer than `most` are taken, and of these fewer than `most_each` from this address.
+    pub fn take(&self, address: IpAddr, most: usize, most_each: usize) -> Option<Seat> {
+        let mut seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seats.values().sum::<usize>() >= most || seats.get(&address).is_some_and(|&n| n >= most_each) {
+            return None;
+        }
+        *seats.entry(address).or_default() += 1;
+        Some(Seat { seats: self.0.clone(), address })
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = seats.get(&self.address).map_or(0, |taken| taken - 1);
+        match left {
+            0 => seats.remove(&self.address),
+            _ => seats.insert(self.address, left),
+        };
     }
 }

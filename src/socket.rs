@@ -24,19 +24,19 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// accept: waits until a client connects; then there is a second socket, for this client alone.
 pub fn accept(listener: &TcpListener) -> io::Result<Socket> {
     let (stream, peer) = listener.accept()?;
-    prepare(stream, peer)
+    Ok(prepared(stream, peer))
 }
 
 /// socket and connect: a connection to `address`, or an error after `deadline`.
 pub fn connect(address: SocketAddr, deadline: Duration) -> io::Result<Socket> {
     let stream = TcpStream::connect_timeout(&address, deadline)?;
-    prepare(stream, address)
+    Ok(prepared(stream, address))
 }
 
 /// Nagle's algorithm off: it would hold back a small frame for 40 ms, to fill a segment with the next.
-fn prepare(stream: TcpStream, peer: SocketAddr) -> io::Result<Socket> {
-    stream.set_nodelay(true)?;
-    Ok(Socket { stream, peer })
+fn prepared(stream: TcpStream, peer: SocketAddr) -> Socket {
+    let _ = stream.set_nodelay(true); // an error: the connection is gone already, as recv will find
+    Socket { stream, peer }
 }
 
 impl Socket {

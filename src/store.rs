@@ -10,7 +10,7 @@ mod driver;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use crate::clock::now_ms;
@@ -111,24 +111,26 @@ impl Store {
 
     fn open_ours(path: &Path, lock: File) -> Result<Store, Failure> {
         let writer = Mutex::new(Connection::open(path)?);
-        let (idle, returned) = (Mutex::default(), Condvar::new());
-        let readers = Readers { path: path.to_owned(), idle, returned };
+        let mut idle = Vec::new();
+        for _ in 0..DATABASE_READERS {
+            idle.push(Connection::open(path)?); // now: later there may be no descriptors left
+        }
+        let readers = Readers { idle: Mutex::new(idle), returned: Condvar::new() };
         Ok(Store { writer, readers, failures: Warnings::default(), _lock: lock })
     }
 
     /// Does `job` in a transaction: all of it, or nothing when it returns an error.
     fn write<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, Trouble>) -> Result<T, Refusal> {
         let mut db = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = match db.run(Connection::BEGIN, &[]) {
-            Ok(_) => job(&mut db).and_then(|done| {
-                db.run("COMMIT", &[])?;
-                Ok(done)
-            }),
-            Err(failure) => return Err(self.refusal(failure.into())),
-        };
+        let begun = db.run(Connection::BEGIN, &[]).map_err(Trouble::from);
+        let outcome = begun.and_then(|_| job(&mut db)).and_then(|done| {
+            db.run("COMMIT", &[])?;
+            Ok(done)
+        });
         if outcome.is_err() {
             let _ = db.run("ROLLBACK", &[]); // fails where the failure ended the transaction already
         }
+        drop(db); // before anything is said: standard error may be slow
         outcome.map_err(|trouble| self.refusal(trouble))
     }
 
@@ -455,42 +457,24 @@ fn befriend(db: &mut Connection, asker: u64, uid: u64, now: u64) -> Result<(), F
     Ok(())
 }
 
-/// Connections that read: at most `DATABASE_READERS`, made when first needed.
+/// The connections that read, `DATABASE_READERS` of them.
 struct Readers {
-    path: PathBuf,
-    idle: Mutex<Idle>,
+    /// Those at rest. Held to take one or give it back.
+    idle: Mutex<Vec<Connection>>,
     returned: Condvar,
 }
 
-/// Held to take a connection or give it back.
-#[derive(Default)]
-struct Idle {
-    connections: Vec<Connection>,
-    /// How many there are, those in use included.
-    made: usize,
-}
-
 impl Readers {
-    /// A connection at rest, a new one, or, when there are `DATABASE_READERS`, the next that is given back.
+    /// A connection at rest, or the next that is given back.
     fn take(&self) -> Result<Connection, Failure> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let all_in_use = |idle: &mut Idle| idle.connections.is_empty() && idle.made >= DATABASE_READERS;
-        let waited = self.returned.wait_timeout_while(idle, DATABASE_BUSY_DEADLINE, all_in_use);
-        let (mut idle, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        if timeout.timed_out() {
-            return Err(Failure::Down("all connections that read are in use".to_owned()));
-        }
-        if let Some(connection) = idle.connections.pop() {
-            return Ok(connection);
-        }
-        let connection = Connection::open(&self.path)?;
-        idle.made += 1;
-        Ok(connection)
+        let waited = self.returned.wait_timeout_while(idle, DATABASE_BUSY_DEADLINE, |idle| idle.is_empty());
+        let connection = waited.unwrap_or_else(PoisonError::into_inner).0.pop();
+        connection.ok_or_else(|| Failure::Down("all connections that read are in use".to_owned()))
     }
 
     fn give_back(&self, connection: Connection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.connections.push(connection);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         self.returned.notify_one();
     }
 }

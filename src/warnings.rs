@@ -1,6 +1,7 @@
 //! Warnings for the operator, on standard error: at most one a second of each kind, so that a flood of them fills no disk
 //! and whoever can cause them writes no log. No texts, names or passwords of users belong in them.
 
+use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ impl Warnings {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if written.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
             *written = Some(Instant::now());
-            eprintln!("minim: {text}");
+            let _ = writeln!(io::stderr(), "minim: {text}"); // `eprintln!` panics where nobody reads
         }
     }
 }

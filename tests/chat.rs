@@ -3,7 +3,7 @@
 mod common;
 
 use std::io::Write;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use common::peer::{Peer, expect_error, password};
 use common::{Server, connect, dribble, read_to_end};
 use minim::limits::OUTBOX_FRAMES;
-use minim::message::FromServer;
+use minim::message::{Code, FromServer};
 use minim::server::online::Outbox;
+use minim::server::sessions::Brake;
 use minim::socket;
 use serde_json::{Value, json};
 
@@ -407,7 +408,7 @@ fn a_hundred_clients_log_in_at_once() {
 
 #[test]
 fn silent_and_dribbling_strangers_hold_up_nobody_and_are_all_gone_at_the_deadline() {
-    let server = Server::with(&["--patience", "0.5"]); // LOGIN_DEADLINE: 5 s
+    let server = Server::with(&["--patience", "0.4"]); // LOGIN_DEADLINE: 4 s
     server.peer().register("alice");
     let mut silent: Vec<_> = (0..200).map(|_| connect(server.chat)).collect();
     let mut dribbling: Vec<_> = (0..50).map(|_| connect(server.chat)).collect();
@@ -416,8 +417,8 @@ fn silent_and_dribbling_strangers_hold_up_nobody_and_are_all_gone_at_the_deadlin
     }
     let start = Instant::now();
     server.log_in("alice").fence();
-    assert!(start.elapsed() < Duration::from_secs(4), "a login took {:?} meanwhile", start.elapsed());
-    let (bytes, time) = dribble(&mut dribbling[0], b'1');
+    assert!(start.elapsed() < Duration::from_secs(3), "a login took {:?} meanwhile", start.elapsed());
+    let (bytes, time) = dribble(&mut dribbling[0], b'1'); // a nonce has 16 bytes: it will not be whole
     assert_eq!(bytes, b"");
     assert!(time < Duration::from_secs(8), "every byte restarted the clock: {time:?}");
     for stream in silent.iter_mut().chain(&mut dribbling) {
@@ -538,6 +539,53 @@ fn a_client_that_does_not_read_is_cut_off_and_finds_everything_at_its_next_login
 }
 
 #[test]
+fn who_is_written_to_while_the_backlog_comes_is_not_cut_off_and_gets_all_in_order() {
+    let server = Server::start();
+    let (mut alice, bob) = server.alice_and_bob();
+    let bob_uid = bob.uid;
+    drop(bob);
+    let message = |number: usize, text: &str| {
+        let body = json!({"type": "CHAT_SEND_MSG", "clientNo": number, "isFriend": true, "toId": bob_uid,
+            "msgType": "TEXT", "msgText": format!("{number} {text}")});
+        body.to_string().into_bytes()
+    };
+    let long = "x".repeat(4_000);
+    for number in 0..120 {
+        alice.send_body(&message(number, &long));
+    }
+    alice.fence();
+    let mut many = Vec::new();
+    for number in 120..420 {
+        many.extend(alice.seal(&message(number, "")));
+    }
+    let mut bob = server.peer();
+    bob.login("bob");
+    alice.send_raw(&many).unwrap(); // far more than may wait in a queue, while the first 120 are sealed
+    for number in 0..420 {
+        let text = bob.expect("CHAT_SEND_MSG")["msgText"].clone();
+        assert!(text.as_str().unwrap().starts_with(&format!("{number} ")), "{number} was wanted");
+    }
+}
+
+#[test]
+fn invented_names_do_not_free_a_name_from_the_brake() {
+    let brake = Brake::default();
+    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let wrong = |name: &str| brake.guard(name, address, || Ok(None::<()>));
+    for _ in 0..8 {
+        let _ = wrong("victim"); // the brake holds for a second, then two …
+    }
+    assert_eq!(wrong("victim").unwrap_err().code, Code::TooManyTries);
+    for number in 0..12_000 {
+        assert_eq!(wrong(&format!("invented {number}")), Ok(None));
+    }
+    for _ in 0..2 {
+        let _ = wrong("victim"); // a second has passed, perhaps: then one more try is allowed, and not five
+    }
+    assert_eq!(wrong("victim").unwrap_err().code, Code::TooManyTries);
+}
+
+#[test]
 fn who_asks_faster_than_it_reads_waits_for_room_and_who_is_pushed_too_much_is_cut_off() {
     let listener = socket::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
     let address = listener.local_addr().unwrap();
@@ -555,7 +603,7 @@ fn who_asks_faster_than_it_reads_waits_for_room_and_who_is_pushed_too_much_is_cu
     assert_eq!(outbox.take_all().len(), OUTBOX_FRAMES);
     assert!(waiting.join().unwrap(), "there was room once the writer had taken what waited");
     for _ in 0..OUTBOX_FRAMES {
-        outbox.push(Arc::new(b"{}".to_vec())); // one too many, with the answer
+        outbox.push(Arc::new(b"{}".to_vec()), true); // one too many, with the answer
     }
     assert!(outbox.is_closing() && outbox.take_all().is_empty());
     assert_eq!(client.recv(&mut [0], soon()).unwrap(), 0, "its connection is cut");

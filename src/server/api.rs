@@ -15,8 +15,11 @@ use crate::channel::{PlainChannel, SealedChannel};
 use crate::config::Http;
 use crate::fields::Fields;
 use crate::http::{self, Channel, Connection, HttpError, RequestHead, Response};
-use crate::limits::{HEADER_DEADLINE, MAX_ARGUMENTS, MAX_ARGUMENTS_BODY, MAX_HTTP_CONNECTIONS, MAX_LISTED};
-use crate::message::{Code, FromServer, Refusal, encode};
+use crate::limits::{
+    BACKLOG_PAGE, HEADER_DEADLINE, MAX_ARGUMENTS, MAX_ARGUMENTS_BODY, MAX_HTTP_CONNECTIONS,
+    MAX_HTTP_CONNECTIONS_EACH, MAX_LISTED, MAX_LISTED_BYTES,
+};
+use crate::message::{Code, Refusal, encode};
 use crate::server::sessions::Session;
 use crate::server::{Server, people};
 use crate::socket::Socket;
@@ -26,7 +29,8 @@ use crate::wire::{self, hello_as_server};
 /// The whole life of an HTTP connection, plain or, behind the hello, sealed.
 pub fn serve(server: &Server, socket: Socket) {
     let address = socket.peer().ip();
-    let Some(_seat) = server.http_connections.take(MAX_HTTP_CONNECTIONS) else {
+    let Some(_seat) = server.http_connections.take(address, MAX_HTTP_CONNECTIONS, MAX_HTTP_CONNECTIONS_EACH)
+    else {
         let full = Response::error(503, "tooMany", "too many HTTP connections, try again", None);
         return socket.last_word(&full.to_octets(false, true), server.linger_deadline());
     };
@@ -231,9 +235,16 @@ fn get_no_handle_messages(call: &Call, session: &Session) -> Result<Response, Re
         true => return Err(Refusal::bad("type: must be REQUEST, or left out")),
         false => Waiting::All,
     };
-    let waiting = call.server.store.unhandled(session.uid, kind, 0, MAX_LISTED)?;
-    let messages: Vec<FromServer> = waiting.into_iter().map(|(_, message)| message).collect();
-    data(&messages)
+    let (mut list, mut last_id, mut bytes) = (Vec::new(), 0, 0);
+    while list.len() < MAX_LISTED && bytes < MAX_LISTED_BYTES {
+        let page = BACKLOG_PAGE.min(MAX_LISTED - list.len());
+        let waiting = call.server.store.unhandled(session.uid, kind, last_id, page)?;
+        let Some((id, _)) = waiting.last() else { break };
+        last_id = *id;
+        bytes += waiting.iter().map(|(_, message)| encode(message).len()).sum::<usize>();
+        list.extend(waiting.into_iter().map(|(_, message)| message));
+    }
+    data(&list)
 }
 
 fn message_handle(call: &Call, session: &Session) -> Result<Response, Refusal> {

@@ -11,7 +11,8 @@ use std::time::Instant;
 use crate::fields;
 use crate::http::Response;
 use crate::limits::{
-    BACKLOG_PAGE, IDLE_DEADLINE, LINGER_DEADLINE, LOGIN_DEADLINE, MAX_STRANGERS, PING_AFTER, patiently,
+    BACKLOG_PAGE, IDLE_DEADLINE, LINGER_DEADLINE, LOGIN_DEADLINE, MAX_STRANGERS, MAX_STRANGERS_EACH,
+    PING_AFTER, patiently,
 };
 use crate::message::{ChatSendMsg, Code, FromClient, FromServer, Refusal, User, encode};
 use crate::server::online::{Item, Outbox};
@@ -35,7 +36,8 @@ struct Client {
 
 /// The whole life of connection number `number`, on its reading thread.
 pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
-    let Some(stranger) = server.strangers.take(MAX_STRANGERS) else { return };
+    let address = socket.peer().ip();
+    let Some(stranger) = server.strangers.take(address, MAX_STRANGERS, MAX_STRANGERS_EACH) else { return };
     let socket = Arc::new(socket);
     let login_deadline = server.config.deadline(LOGIN_DEADLINE);
     let hello = hello_as_server(&socket, server.config.passphrase.as_bytes(), login_deadline);
@@ -51,7 +53,7 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
     drop(stranger);
 
     let outbox = Arc::new(Outbox::new(socket.clone()));
-    let seat = server.clients.take(server.config.max_clients);
+    let seat = server.clients.take(address, server.config.max_clients, server.config.max_clients);
     if seat.is_none() {
         let full = Refusal::new(Code::TooMany, "the server is full, try again later");
         outbox.close(Some(&FromServer::Error { client_no: None, refusal: full }));
@@ -270,31 +272,45 @@ impl Writer {
         self.socket.send(frames, self.server.config.deadline(IDLE_DEADLINE)).ok()
     }
 
-    /// All that waited for a user, by pages from the database to the socket, so that any number can wait: messages,
-    /// then requests, each in order of id, and last the states of the friends.
+    /// All that waits for a user, by pages from the database to the socket, so that any number can wait: messages, then
+    /// requests, each in order of id, and what came of either meanwhile; last the states of the friends. A last word
+    /// ends it.
     fn send_backlog(&mut self, uid: u64) -> Option<()> {
-        for kind in [Waiting::Messages, Waiting::Requests] {
-            let mut last_id = 0;
-            loop {
-                let page = self.server.store.unhandled(uid, kind, last_id, BACKLOG_PAGE).ok()?;
-                let Some((id, _)) = page.last() else { break };
-                last_id = *id;
-                self.send_messages(page.iter().map(|(_, message)| message))?;
+        let (mut last_message, mut last_request) = (0, 0);
+        loop {
+            last_message = self.send_waiting(uid, Waiting::Messages, last_message)?;
+            last_request = self.send_waiting(uid, Waiting::Requests, last_request)?;
+            if self.outbox.is_closing() || self.outbox.caught_up() {
+                break;
             }
         }
-        let mut states = Vec::new();
         for User { uid, username, .. } in self.server.store.friends(uid).ok()? {
             let online = self.server.online_users.is_online(uid);
-            states.push(FromServer::FriendState { uid, username, online });
+            self.send_message(&FromServer::FriendState { uid, username, online })?;
         }
-        self.send_messages(states.iter())
+        Some(())
     }
 
-    fn send_messages<'a>(&mut self, messages: impl Iterator<Item = &'a FromServer>) -> Option<()> {
-        let mut frames = Vec::new();
-        for message in messages {
-            frames.extend(self.sender.seal(&encode(message)));
+    /// All of one kind above `last_id`; the last id that was sent.
+    fn send_waiting(&mut self, uid: u64, kind: Waiting, mut last_id: u64) -> Option<u64> {
+        while !self.outbox.is_closing() {
+            let page = self.server.store.unhandled(uid, kind, last_id, BACKLOG_PAGE).ok()?;
+            if page.is_empty() {
+                break;
+            }
+            for (id, message) in &page {
+                if self.outbox.is_closing() {
+                    break;
+                }
+                self.send_message(message)?;
+                last_id = *id;
+            }
         }
-        self.send(&frames)
+        Some(last_id)
+    }
+
+    fn send_message(&mut self, message: &FromServer) -> Option<()> {
+        let frame = self.sender.seal(&encode(message));
+        self.send(&frame)
     }
 }

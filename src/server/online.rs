@@ -41,6 +41,10 @@ pub struct Outbox {
 struct Queue {
     items: VecDeque<Item>,
     bytes: usize,
+    /// What waited at LOGIN is still being sent: a message that is stored need not be queued, since that reaches it.
+    catching_up: bool,
+    /// Something stored was not queued for that reason.
+    is_behind: bool,
     /// Nothing more is taken in; what is in is still sent.
     closing: bool,
     /// The reading thread has ended.
@@ -57,15 +61,27 @@ impl Outbox {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a body in, or cuts the client off: it does not read. Never waits.
-    pub fn push(&self, body: Arc<Vec<u8>>) {
+    /// Puts a body in, or cuts the client off: it does not read. Never waits. `is_stored`: the database has it too.
+    pub fn push(&self, body: Arc<Vec<u8>>, is_stored: bool) {
         let mut queue = self.queue();
+        if is_stored && queue.catching_up {
+            queue.is_behind = true;
+            return;
+        }
         if queue.is_full() {
             queue.closing = true;
             queue.items.clear();
+            self.changed.notify_all();
             return self.socket.cut();
         }
         self.put(&mut queue, Item::Body(body));
+    }
+
+    /// The writing thread has found nothing more that waits. True: so it was, and from here on all is queued.
+    pub fn caught_up(&self) -> bool {
+        let mut queue = self.queue();
+        queue.catching_up = std::mem::take(&mut queue.is_behind);
+        !queue.catching_up
     }
 
     /// Puts in an answer to the client's own request; waits for room, so that who asks fast is answered all the same.
@@ -169,6 +185,7 @@ impl OnlineUsers {
         let mut queue = outbox.queue();
         outbox.put(&mut queue, Item::body(login_ok));
         outbox.put(&mut queue, Item::Backlog(session.uid));
+        queue.catching_up = true;
         drop(queue);
         let online = Online { session: session.clone(), outbox: outbox.clone() };
         if let Some(earlier) = by_uid.insert(session.uid, online) {
@@ -228,8 +245,9 @@ impl OnlineUsers {
 /// One message into the queues of those of `uids` who are online; its body is made once and shared.
 fn push_all(by_uid: &HashMap<u64, Online>, uids: &[u64], message: &FromServer) {
     let body = Arc::new(encode(message));
+    let is_stored = matches!(message, FromServer::ChatSendMsg { .. } | FromServer::Request { .. });
     for online in uids.iter().filter_map(|uid| by_uid.get(uid)) {
-        online.outbox.push(body.clone());
+        online.outbox.push(body.clone(), is_stored);
     }
 }
 

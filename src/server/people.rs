@@ -5,6 +5,7 @@
 //! Not here: groups, the SQL (store.rs).
 
 use std::net::IpAddr;
+use std::sync::PoisonError;
 
 use crate::md5_check::{password_digest, password_matches};
 use crate::message::{Code, Friend, FromServer, NewUser, Refusal, User};
@@ -85,6 +86,7 @@ pub fn ask_friend(server: &Server, uid: u64, friend_id: u64) -> Result<u64, Refu
 
 /// messageHandle: accepts or refuses a request to `uid`. The asker hears nothing of a refusal.
 pub fn answer_request(server: &Server, uid: u64, id: u64, accept: bool) -> Result<(), Refusal> {
+    let _one_at_a_time = server.friendship_changes.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(asker) = server.store.answer_request(uid, id, accept)? {
         tell_friendship(server, uid, asker, "added");
     }
@@ -93,6 +95,7 @@ pub fn answer_request(server: &Server, uid: u64, id: u64, accept: bool) -> Resul
 
 /// Ends a friendship.
 pub fn delete_friend(server: &Server, uid: u64, friend_id: u64) -> Result<(), Refusal> {
+    let _one_at_a_time = server.friendship_changes.lock().unwrap_or_else(PoisonError::into_inner);
     server.store.delete_friend(uid, friend_id)?;
     tell_friendship(server, uid, friend_id, "removed");
     Ok(())

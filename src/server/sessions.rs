@@ -44,7 +44,10 @@ impl Sessions {
         let id = hex(&random_bytes::<16>());
         let session = Session { id, uid, is_chat, last_used: Instant::now() };
         let mut by_id = self.by_id();
-        by_id.retain(|_, other| other.uid != uid || !(is_chat && other.is_chat));
+        by_id.retain(|_, other| {
+            let is_replaced = other.uid == uid && is_chat && other.is_chat;
+            !is_replaced && other.last_used.elapsed() <= SESSION_LIFE
+        });
 
         let of_user: Vec<&Session> = by_id.values().filter(|other| other.uid == uid).collect();
         let is_full = of_user.len() >= SESSIONS_PER_USER;
@@ -154,13 +157,16 @@ impl Tries {
     }
 }
 
-/// Makes room in a full table: the half that was unused longest goes, but for those with something under way.
+/// Makes room in a full table. First those go that are not braked: whoever fills the table with invented names must not
+/// free the name that it guesses at. Then the half that was unused longest.
 fn forget_some(tries: &mut HashMap<(String, IpAddr), Tries>) {
-    if tries.len() < BRAKE_ENTRIES {
-        return;
+    if tries.len() >= BRAKE_ENTRIES {
+        tries.retain(|_, entry| entry.under_way > 0 || entry.wrong >= FREE_TRIES);
     }
-    let mut times: Vec<Instant> = tries.values().map(|entry| entry.last_used).collect();
-    times.sort();
-    let middle = times[times.len() / 2];
-    tries.retain(|_, entry| entry.under_way > 0 || entry.last_used > middle);
+    if tries.len() >= BRAKE_ENTRIES {
+        let mut times: Vec<Instant> = tries.values().map(|entry| entry.last_used).collect();
+        times.sort();
+        let middle = times[times.len() / 2];
+        tries.retain(|_, entry| entry.under_way > 0 || entry.last_used > middle);
+    }
 }

@@ -305,10 +305,10 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends a byte every tenth of a second until the other side closes: what came from it, and how long that took.
+/// Sends a byte every third of a second until the other side closes: what came from it, and how long that took.
 pub fn dribble(stream: &mut TcpStream, byte: u8) -> (Vec<u8>, Duration) {
     let start = Instant::now();
-    stream.set_read_timeout(Some(Duration::from_millis(100))).expect("a deadline");
+    stream.set_read_timeout(Some(Duration::from_millis(333))).expect("a deadline");
     let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
     while start.elapsed() < DEADLINE {
         let _ = stream.write_all(&[byte]);
