@@ -14,6 +14,7 @@ use std::thread;
 
 use common::{Folder, Program, Server, run};
 use minim::client::words;
+use minim::harmless::{harmless, harmless_name};
 
 /// Runs a script to its end: exit code and lines.
 fn script(server: &Server, options: &[&str], lines: &[&str]) -> (i32, Vec<String>) {
@@ -555,5 +556,34 @@ fn every_word_stands_in_both_languages_once_and_is_used() {
         for key in source.split(call).skip(1).map(|rest| rest.split('"').next().expect("a key")) {
             assert!(seen.contains_key(key), "{key} is not in words.txt");
         }
+    }
+}
+
+#[test]
+fn nothing_that_a_terminal_would_obey_is_left_in_a_text_and_emoji_stay_whole() {
+    let cases = [
+        ("a\x1b[2Jb", "a\\x1b[2Jb"),
+        ("\u{9b}31m\u{7f}\0", "\\x9b31m\\x7f\\x00"),
+        ("tab\tand\nline", "tab and line"),
+        ("\u{202e}txt.exe", "\\u{202e}txt.exe"),
+        ("\u{2066}\u{200f}\u{61c}\u{feff}\u{e0041}", "\\u{2066}\\u{200f}\\u{61c}\\u{feff}\\u{e0041}"),
+        ("e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}!", "e\u{301}\u{301}\u{301}\u{301}!"),
+        ("你好👨‍👩‍👧🙂", "你好👨‍👩‍👧🙂"),
+    ];
+    for (text, shown) in cases {
+        assert_eq!(harmless(text), shown);
+    }
+    let names = [
+        ("Alice", "Alice"),
+        ("小明", "小明"),
+        ("a.b-c_d e", "a.b-c_d e"),
+        ("* Bob is online", "\"* Bob is online\""),
+        ("a  b", "\"a  b\""),
+        ("[21:30] x", "\"[21:30] x\""),
+        ("#7", "\"#7\""),
+        ("", "\"\""),
+    ];
+    for (name, shown) in names {
+        assert_eq!(harmless_name(name), shown);
     }
 }
