@@ -341,6 +341,7 @@ impl Client {
         self.exit_code.is_none() && deadline.is_none_or(|deadline| Instant::now() < deadline)
     }
 
+    /// Does what one event asks for; those of an older connection are dropped.
     fn happen(&mut self, event: Event) {
         let current = self.connection.as_ref().map(|connection| connection.number);
         match event {

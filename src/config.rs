@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use crate::limits::{MAX_CLIENTS, MAX_NAME, MAX_NUMBER, patiently};
 
+/// The passphrase where none is given: everybody knows it.
+pub const PASSPHRASE: &str = "hfut";
+
 /// Name, kind of value, default and meaning of each option, in the order in which help prints them.
 #[rustfmt::skip]
 const OPTIONS: [[&str; 4]; 20] = [
@@ -18,16 +21,16 @@ const OPTIONS: [[&str; 4]; 20] = [
     ["serverIp", "ADDRESS", "127.0.0.1", "to listen on or connect to; 0.0.0.0 or :: opens it to the LAN"],
     ["chatPort", "PORT", "8888", "TCP port of the chat; 0: any free one"],
     ["httpPort", "PORT", "8080", "TCP port of HTTP; 0: any free one"],
-    ["tapPort", "PORT", "8887", "where `tap` listens"],
-    ["udpPort", "PORT|off", "8889", "discovery and broadcast"],
-    ["broadcast", "ADDRESSES", "255.255.255.255", "where to broadcast, with commas"],
-    ["name", "NAME", "this computer's", "what a server is called when it is looked for"],
+    ["tapPort", "PORT", "8887", "where `tap` listens (later)"],
+    ["udpPort", "PORT|off", "8889", "discovery and broadcast (later)"],
+    ["broadcast", "ADDRESSES", "255.255.255.255", "where to broadcast, with commas (later)"],
+    ["name", "NAME", "this computer's", "what a server is called when it is looked for (later)"],
     ["dataDir", "FOLDER", "data", "files, pictures, the SQLite database"],
-    ["database", "URL", "minim.db in dataDir", "sqlite:PATH, or mysql://user:password@host:3306/minim"],
+    ["database", "URL", "minim.db in dataDir", "sqlite:PATH; mysql://user:password@host:3306/minim (later)"],
     ["passphrase", "TEXT", "hfut", "both ends must agree"],
-    ["maxFileSize", "BYTES", "4294967296", "longest file"],
+    ["maxFileSize", "BYTES", "4294967296", "longest file (later)"],
     ["maxClients", "NUMBER", "4096", "chat connections at the same time"],
-    ["trace", "LEVEL", "off", "off, steps, frames or rounds: how much of the wire to show"],
+    ["trace", "LEVEL", "off", "off, steps, frames or rounds: how much of the wire to show (later)"],
     ["patience", "NUMBER", "1", "multiplies every deadline of a connection"],
     ["httpHost", "NAMES", "none", "further names of this server for HTTP, with commas"],
     ["http", "WAY", "both", "server: both or sealed; client: plain, else sealed"],
@@ -190,7 +193,7 @@ fn defaults() -> Config {
         name: name_from_environment(),
         data_dir: PathBuf::from("data"),
         database: Database::Sqlite(PathBuf::new()), // empty: minim.db in the data folder, once that is known
-        passphrase: "hfut".to_owned(),
+        passphrase: PASSPHRASE.to_owned(),
         max_file_size: 4_294_967_296,
         max_clients: 4096,
         trace: Trace::Off,

@@ -2,7 +2,8 @@
 //!
 //! Rules: the tables stand as the standard prints them, and each of its steps is a function under its name. Bit 1 is the
 //! leftmost. A value of fewer bits than its type lies in the low ones: 28 or 32 in a `u32`, 48 in a `u64`.
-//! DES is here to be read: its key of 56 bits is found by trying them all. Programs of today use AES or ChaCha20.
+//! FIPS 46-3 and 81 were withdrawn in 2005: a key of 56 bits is found by trying them all. Programs use AES or ChaCha20.
+//! What FIPS calls an iteration is a round here, and its key a round key, as in the textbooks.
 //! Not here: where keys come from, and the MAC that must be checked before anything is decrypted (both wire.rs).
 //! Start with `encrypt_block`; `f` is the heart of it, `key_schedule` makes the keys.
 

@@ -509,8 +509,15 @@ fn framing(fields: &Fields, minor: u8, request: bool) -> Result<Framing> {
         (_, [_, ..]) if request => refused(400, "Content-Length with Transfer-Encoding"),
         _ if minor == 0 => refused(400, "Transfer-Encoding in HTTP/1.0"),
         ([coding], _) if coding.eq_ignore_ascii_case("chunked") => Ok(Framing::Chunked),
-        _ => refused(501, "Transfer-Encoding can only be chunked"),
+        // Without chunked at its end nobody knows where the request ends: 400 (§6.3 rule 4). Else a coding that we lack.
+        ([.., last], _) if ends_in_chunked(last) => refused(501, "Transfer-Encoding can only be chunked"),
+        _ => refused(400, "Transfer-Encoding must end in chunked"),
     }
+}
+
+fn ends_in_chunked(codings: &str) -> bool {
+    let last = codings.rsplit(',').next().unwrap_or_default();
+    last.trim_matches(BLANKS).eq_ignore_ascii_case("chunked")
 }
 
 /// `None`: no digit, something else, or too large. `from_str_radix` alone would take `+5`.
@@ -553,7 +560,7 @@ impl Fields {
         self.all(name).any(|value| value.split(',').any(is_it))
     }
 
-    /// The first cookie of exactly that name; junk beside it is skipped (RFC 6265 §5.4).
+    /// Cookie = cookie-pair *( ";" SP cookie-pair )        RFC 6265 §4.2.1; of several of that name the first. Junk is skipped.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let mut pairs = self.all("Cookie").flat_map(|value| value.split(';'));
         pairs.find_map(|pair| pair.trim_matches(BLANKS).strip_prefix(name)?.strip_prefix('='))
@@ -641,7 +648,7 @@ impl Response {
         let members = format!("\"ok\":false,\"error\":{code},\"text\":{text}{limit_member}");
         let response = Response::json(status, format!("{{{members}}}").into_bytes());
         match status {
-            401 => response.with("WWW-Authenticate", "Minim realm=\"minim\""), // browsers ask nobody
+            401 => response.with("WWW-Authenticate", "Minim realm=\"minim\""), // a scheme must be named (RFC 9110 §11.6.1); no browser knows this one, so none opens its password box
             429 | 503 => response.with("Retry-After", &limit.unwrap_or(1).max(1).to_string()),
             _ => response,
         }

@@ -69,7 +69,7 @@ pub const SESSIONS_PER_USER: usize = 8;
 /// A session without request and connection ends after so long. server/sessions.rs.
 pub const SESSION_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a statement waits for a database file that another program holds. store/sqlite.rs.
+/// How long a statement waits for a database file that another program holds. store.rs, store/driver/sqlite.rs.
 pub const DATABASE_BUSY_DEADLINE: Duration = Duration::from_secs(5);
 /// Connections to the database that read at the same time. store.rs.
 pub const DATABASE_READERS: usize = 4;
@@ -80,12 +80,12 @@ pub const MAX_LISTED: usize = 500;
 /// Bytes of /getNoHandleMessages: no further page is read behind so many. server/api.rs.
 pub const MAX_LISTED_BYTES: usize = 256 * 1024;
 
-/// Messages that a client keeps while the server is away. client/conversation.rs.
+/// Messages that a client keeps while the server is away. client.rs.
 pub const MAX_UNSENT: usize = 100;
-/// Lines of one text that the screen shows. client/screen.rs.
+/// Lines of one text that the screen shows. client/conversation.rs.
 pub const MAX_SHOWN_LINES: usize = 20;
 
-/// Longest method, in octets: the longest defined one has 16 (UPDATEREDIRECTREF); longer gets 501. http.rs.
+/// Longest method, in octets: the longest defined one has 17 (UPDATEREDIRECTREF); longer gets 501. http.rs.
 pub const MAX_METHOD: usize = 32;
 /// Longest request line or status line, in octets without its CRLF: RFC 9112 §3 wants at least 8,000. http.rs.
 pub const MAX_REQUEST_LINE: usize = 8_192;
@@ -95,7 +95,7 @@ pub const MAX_HEAD: usize = 32 * 1024;
 pub const MAX_FIELDS: usize = 100;
 /// Empty lines before a request line: old clients put one behind a body (RFC 9112 §2.2), not a stream of them. http.rs.
 pub const MAX_EMPTY_LINES: usize = 4;
-/// Longest body of arguments, in octets: the largest, a message of 16 KiB percent-encoded, takes 48 KiB. server/api.rs.
+/// Longest body of arguments, in octets: no path of ours needs a tenth of it. server/api.rs.
 pub const MAX_ARGUMENTS_BODY: usize = 64 * 1024;
 /// Longest line of a chunk's size and extensions, in octets: extensions are ignored, so nobody needs long ones. http.rs.
 pub const MAX_CHUNK_LINE: usize = 256;
@@ -124,9 +124,9 @@ pub const MAX_HTTP_CONNECTIONS: usize = 1_024;
 /// Of these at most so many from one address. server/api.rs.
 pub const MAX_HTTP_CONNECTIONS_EACH: usize = MAX_HTTP_CONNECTIONS / 2;
 
-/// Longest answer of HTTP that a client takes, in bytes: about 10,000 friends. client/commands.rs.
+/// Longest answer of HTTP that a client takes, in bytes: about 10,000 friends. client/web.rs.
 pub const MAX_HTTP_ANSWER: usize = 4 * 1024 * 1024;
-/// Messages that one write of /open shows, and one CHAT_RECEIVED then names. client/commands.rs.
+/// Messages that one write of /open shows, and one CHAT_RECEIVED then names. client/talk.rs.
 pub const OPEN_PAGE: usize = 100;
 /// Batches of lines that wait for a stopped screen (Ctrl-S); what comes then is dropped or stays unread. client/screen.rs.
 pub const SCREEN_BATCHES: usize = 1000;
@@ -140,7 +140,7 @@ pub const RECONNECT_PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 30];
 pub const AWAY_TOLD_AFTER: Duration = Duration::from_secs(60);
 /// What is unsent at /quit gets so long; a script without connection gives up. client.rs, client/away.rs.
 pub const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
-/// The longest that /wait waits. client/commands.rs.
+/// The longest that /wait waits. client/talk.rs.
 pub const WAIT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A deadline of a connection, multiplied by `--patience` (config.rs keeps that between 0.001 and 1,000,000).

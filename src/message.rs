@@ -257,7 +257,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// The status code of HTTP (RFC 9110, section 15) that says the same.
+    /// The status code of HTTP (RFC 9110 §15; 429: RFC 6585 §4) that says the same.
     pub fn status(self) -> u16 {
         match self {
             Code::BadRequest | Code::FileDamaged => 400,

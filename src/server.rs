@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::limits::{ACCEPT_PAUSE, LINGER_DEADLINE, STACK_SIZE};
 use crate::md5_check::{hex, password_digest, random_bytes};
 use crate::socket::{self, Socket};
@@ -44,7 +44,8 @@ pub struct Server {
     pub sessions: Sessions,
     /// Against guessing passwords.
     pub brake: Brake,
-    /// A digest that no password has: an unknown name costs the same work as a wrong password.
+    /// A digest that no password has: an unknown name costs the same work as a wrong password. Who has an account is no
+    /// secret here, /checkLoginName tells; this shows how LOGIN would keep it.
     pub nobodys_digest: String,
     /// Chat connections before the hello.
     pub strangers: Seats,
@@ -108,13 +109,20 @@ fn start(config: Config) -> Result<(Arc<Server>, TcpListener, TcpListener), Stri
 
 /// The first lines, by which scripts find the server, and how to go on from here.
 fn announce(server: &Server, chat: SocketAddr, http: SocketAddr) -> io::Result<()> {
-    let lines = format!(
+    let mut lines = format!(
         "minim server {}\ndatabase  {}\nchat      listening on {chat}\nhttp      listening on {http}\n\
-         In another terminal: cargo run client{}\nType /help for what can be done here; /quit ends the server.\n",
+         In another terminal: cargo run client{}\n",
         env!("CARGO_PKG_VERSION"),
         server.config.database,
         client_options(chat, http),
     );
+    if chat.ip().is_unspecified() {
+        lines += "On another PC add --serverIp and the address of this one.\n";
+    }
+    if !chat.ip().is_loopback() && server.config.passphrase == config::PASSPHRASE {
+        lines += "Everybody knows this passphrase: give your own with --passphrase, at both ends.\n";
+    }
+    lines += "Type /help for what can be done here; /quit ends the server.\n";
     let mut output = io::stdout().lock();
     output.write_all(lines.as_bytes())?;
     output.flush()

@@ -30,9 +30,10 @@ const TEXT: u64 = 1;
 /// `message.type` of who asks to be friends. From here on a row is a request, and waits for messageHandle.
 const FRIEND: u64 = 3;
 
-/// The columns that `user` reads.
+/// The columns that `user` reads: 0 uid, 1 loginName, 2 username, 3 sex, 4 picUrl.
 const USER: &str = "u.id, u.loginName, u.username, u.sex, u.picUrl";
-/// The columns that `pushed` reads.
+/// The columns that `pushed` reads: 0 id, 1 type, 2 fromUid, 3 username, 4 loginName, 5 toUid, 6 sendTime, 7 msgType,
+/// 8 msgText.
 const MESSAGE: &str = "SELECT m.id, m.type, m.fromUid, u.username, u.loginName, m.toUid, m.sendTime, \
                        m.msgType, m.msgText FROM message m JOIN users u ON u.id = m.fromUid";
 
@@ -162,7 +163,7 @@ impl Store {
         self.read(|db| Ok(db.rows(sql, parameters)?))
     }
 
-    /// CHAT_SEND_MSG: the same request (fromUid, clientNo) again gives the same answer and does nothing. `badRequest`
+    /// Station 4 of a message, CHAT_SEND_MSG: the same request (fromUid, clientNo) again gives the same answer and does nothing. `badRequest`
     /// where the number was used for another one, `notFriends`, `noSuchUser`, `noSuchGroup`.
     pub fn add_message(&self, from: u64, request: &ChatSendMsg) -> Result<Stored, Refusal> {
         self.write(|db| {

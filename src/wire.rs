@@ -94,7 +94,7 @@ pub fn hello_as_client(
 
     receive_magic(socket, deadline)?;
     let mut rest = [0; NONCE_SIZE + MAC_SIZE];
-    receive_all(socket, &mut rest, deadline)?;
+    receive_exactly(socket, &mut rest, deadline)?;
     let (server_nonce, proof) = rest.split_at(NONCE_SIZE);
 
     let secret = Secret { passphrase, client_nonce: &client_nonce, server_nonce };
@@ -104,7 +104,7 @@ pub fn hello_as_client(
     Ok((secret.sender("client"), secret.receiver("server")))
 }
 
-/// Both halves of the hello at the server. `NotMinim` leaves what came to whoever speaks that.
+/// Both halves of the hello at the server. The client's proof is the MAC of its first frame. `NotMinim` leaves what came to whoever speaks that.
 pub fn hello_as_server(
     socket: &Socket,
     passphrase: &[u8],
@@ -112,7 +112,7 @@ pub fn hello_as_server(
 ) -> Result<(Sender, Receiver), Error> {
     receive_magic(socket, deadline)?;
     let mut client_nonce = [0; NONCE_SIZE];
-    receive_all(socket, &mut client_nonce, deadline)?;
+    receive_exactly(socket, &mut client_nonce, deadline)?;
 
     let server_nonce = random_bytes::<NONCE_SIZE>();
     let secret = Secret { passphrase, client_nonce: &client_nonce, server_nonce: &server_nonce };
@@ -139,7 +139,7 @@ fn receive_magic(socket: &Socket, deadline: Instant) -> Result<(), Error> {
     Ok(())
 }
 
-fn receive_all(socket: &Socket, buffer: &mut [u8], deadline: Instant) -> Result<(), Error> {
+fn receive_exactly(socket: &Socket, buffer: &mut [u8], deadline: Instant) -> Result<(), Error> {
     let mut length = 0;
     while length < buffer.len() {
         let count = socket.recv(&mut buffer[length..], deadline)?;
@@ -197,7 +197,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A body as a frame: length (4 bytes, big endian), IV (8), ciphertext (a multiple of 8), MAC (16).
+    /// Station 2 of a message: a body as a frame: length (4 bytes, big endian), IV (8), ciphertext (a multiple of 8), MAC (16).
     pub fn seal(&mut self, body: &[u8]) -> Vec<u8> {
         self.seal_with(random_bytes::<IV_SIZE>(), body)
     }

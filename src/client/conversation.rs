@@ -178,7 +178,7 @@ pub fn receive(client: &mut Client, message: FromServer) {
             answered(client, client_no, Err(refusal));
         }
 
-        FromServer::ChatSendMsg { envelope, msg_text } => chat_send_msg(client, envelope, msg_text),
+        FromServer::ChatSendMsg { envelope, msg_text } => message_came(client, envelope, msg_text),
 
         FromServer::ChatSendFile { envelope, .. } => backlog_reached(client, envelope.id),
 
@@ -209,7 +209,7 @@ pub fn receive(client: &mut Client, message: FromServer) {
     }
 }
 
-/// At LOGIN messages come in order of id, then all else: whoever waits for what waited waits for this.
+/// Notes how far the backlog has come, for `wait_for_backlog`. What is no message comes behind all messages: `u64::MAX`.
 fn backlog_reached(client: &mut Client, id: u64) {
     if let Some(session) = &mut client.session {
         session.newest_id = session.newest_id.max(id);
@@ -217,7 +217,7 @@ fn backlog_reached(client: &mut Client, id: u64) {
 }
 
 /// CHAT_SEND_MSG: somebody wrote. Shown in the open conversation; elsewhere announced, and unread.
-fn chat_send_msg(client: &mut Client, envelope: Envelope, msg_text: String) {
+fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
     backlog_reached(client, envelope.id);
     let (id, from) = (envelope.id, envelope.from_id);
     let with = Conversation { is_friend: true, to_id: from };

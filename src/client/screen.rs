@@ -1,4 +1,4 @@
-//! The screen: the thread that owns the output, rows above the line being typed, and how wide characters are.
+//! The screen: the thread that owns the output, and how rows come to stand above the line being typed.
 //!
 //! Rules: the terminal stays in line mode, and no setting of it is changed: however the program dies, the terminal is
 //! sane. Whatever is shown is one `write_all` and a flush. The kernel keeps the typed text and nobody can read it, so

@@ -12,7 +12,7 @@ use crate::client::{Client, Failure, away};
 use crate::limits::{OPEN_PAGE, WAIT_DEADLINE, patiently};
 use crate::message::Code;
 
-/// Plain text.
+/// A line that is no command goes to the open conversation.
 pub fn text(client: &mut Client, text: &str) -> Result<(), Failure> {
     let open = client.session()?.open;
     let with = open.ok_or_else(|| client.failure("noneOpen", &[]))?;

@@ -1,7 +1,7 @@
 //! The HTTP interface: a table from path to function, and what happens around each (PROTOCOL.md, 7).
 //!
 //! Rules: who acts is the session's user, never an argument. The order of the checks is that of `respond`; the first that
-//! fails decides. A page of another site is turned away: the brief changes things by GET, which any page can make a
+//! fails decides. A page of another origin is turned away: the brief changes things by GET, which any page can make a
 //! browser send. Not here: the grammar of HTTP (http.rs), the rules of chat (people.rs).
 //! Start with `serve`; a new path is one line in `TABLE` and one function below it.
 
@@ -58,12 +58,11 @@ fn open(server: &Server, socket: Socket) -> Option<(Connection, bool)> {
     let (accepted, patience) = (Instant::now(), server.config.patience);
     let deadline = server.config.deadline(HEADER_DEADLINE);
     let hello = hello_as_server(&socket, server.config.passphrase.as_bytes(), deadline);
-    let (channel, came): (Box<dyn Channel>, Vec<u8>) = match hello {
-        Ok((sender, receiver)) => (Box::new(SealedChannel { socket, sender, receiver }), Vec::new()),
-        Err(wire::Error::NotMinim(came)) => (Box::new(PlainChannel(socket)), came),
+    let (channel, came, is_sealed): (Box<dyn Channel>, Vec<u8>, bool) = match hello {
+        Ok((sender, receiver)) => (Box::new(SealedChannel { socket, sender, receiver }), Vec::new(), true),
+        Err(wire::Error::NotMinim(came)) => (Box::new(PlainChannel(socket)), came, false),
         Err(_) => return None, // the peer is told nothing
     };
-    let is_sealed = came.is_empty();
     Some((Connection::new(channel, came, accepted, patience), is_sealed))
 }
 
@@ -102,8 +101,8 @@ fn find_route(server: &Server, head: &RequestHead) -> Result<&'static Route, Res
     if !is_our_name(server, head) {
         return Err(forbidden("Host: not an address of this server, nor a name of --httpHost"));
     }
-    if comes_from_another_site(head) {
-        return Err(forbidden("a page of another site may not ask here"));
+    if comes_from_another_origin(head) {
+        return Err(forbidden("a page of another origin (scheme, host or port) may not ask here"));
     }
     if !http::METHODS.contains(&head.method.as_str()) {
         return Err(Response::error(501, "badRequest", "this method is not known here", None));
@@ -141,7 +140,8 @@ use Function::{LoggedIn, Open};
 
 /// What reads. POST is accepted everywhere.
 const READS: &[&str] = &["GET", "HEAD", "POST"];
-/// What changes something, and is a GET in the brief. HEAD must not do it.
+/// What changes something, and is a GET in the brief, against RFC 9110 §9.2.1 (a MUST: caches, crawlers and `<img>` of other
+/// pages may send a GET). Use POST for anything of your own. HEAD must not do it either.
 const CHANGES: &[&str] = &["GET", "POST"];
 /// What carries a password, or is ours.
 const POST: &[&str] = &["POST"];
@@ -295,7 +295,7 @@ fn host_of(authority: &str) -> &str {
 }
 
 /// Whether a browser says that a page of another origin made it ask. Programs without these fields pass.
-fn comes_from_another_site(head: &RequestHead) -> bool {
+fn comes_from_another_origin(head: &RequestHead) -> bool {
     let ours = head.authority.as_deref().unwrap_or_default();
     let is_ours = |value: &str| {
         let rest = value.strip_prefix("http://");

@@ -127,7 +127,7 @@ impl Client {
 
     /// Does one request: its answer, if it has one.
     fn handle(&mut self, request: FromClient) -> Result<Option<FromServer>, Refusal> {
-        let _ = self.logged_in(); // PONG too is a use of the session
+        let _ = self.logged_in(); // notes the time of use; PONG counts too
         match request {
             FromClient::Register { client_no, user } => {
                 let uid = people::register(&self.server, &user)?;
@@ -205,7 +205,7 @@ impl Client {
         }
     }
 
-    /// CHAT_SEND_MSG: store, deliver, acknowledge. In this order: what is acknowledged is on the disk.
+    /// Station 3 of a message, CHAT_SEND_MSG: store, deliver, acknowledge. In this order: what is acknowledged is on the disk.
     fn chat_send_msg(&self, request: &ChatSendMsg) -> Result<Option<FromServer>, Refusal> {
         let from = self.logged_in()?;
         let stored = self.server.store.add_message(from, request)?; // notFriends, noSuchUser, databaseDown …

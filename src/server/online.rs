@@ -1,4 +1,4 @@
-//! The brief's `online_users`: who is online, and a queue for each towards their socket.
+//! Who is online, the `online_users` of the course brief, and a queue for each towards their socket.
 //!
 //! Rules: delivering never waits for another's socket: a body goes into a queue that is bounded in frames and bytes, and
 //! each client's own thread writes. A client whose queue is full is cut off; what it missed waits in the database. An
@@ -80,8 +80,12 @@ impl Outbox {
     /// The writing thread has found nothing more that waits. True: so it was, and from here on all is queued.
     pub fn caught_up(&self) -> bool {
         let mut queue = self.queue();
-        queue.catching_up = std::mem::take(&mut queue.is_behind);
-        !queue.catching_up
+        if queue.is_behind {
+            queue.is_behind = false; // something was stored since the last look: look again
+            return false;
+        }
+        queue.catching_up = false;
+        true
     }
 
     /// Puts in an answer to the client's own request; waits for room, so that who asks fast is answered all the same.
@@ -208,8 +212,9 @@ impl OnlineUsers {
         if !by_uid.get(&session.uid).is_some_and(is_theirs) {
             return false;
         }
-        let online = by_uid.remove(&session.uid);
-        online.inspect(|online| online.outbox.close(Some(&kicked(code, text)))).is_some()
+        let Some(online) = by_uid.remove(&session.uid) else { return false };
+        online.outbox.close(Some(&kicked(code, text)));
+        true
     }
 
     /// Station 5 of a message: puts it into the queue of a user who is online. Every push goes through `push_all`.
