@@ -3,8 +3,9 @@
 //! Threads: `main` owns all that is known, sends, and asks over HTTP; `keyboard` reads lines; `reader`, one for each
 //! connection, receives; `screen` writes. The other three tell `main` what happened through one channel, and it does
 //! one thing after the other: nothing is shared, so nothing is locked.
-//! Rules: whoever waits for something waits in `step`, so that pushes are shown and a lost connection is made again
-//! meanwhile; lines typed meanwhile are put aside. Events carry the number of their connection: those of an older one
+//! Rules: whoever waits for an answer to what went over the chat connection waits in `step`, so that pushes are shown and a
+//! lost connection is made again meanwhile; lines typed meanwhile are put aside. Connecting, the hello, LOGIN and HTTP are
+//! waited for where they stand, each with its deadline: nothing else happens until then. Events carry the number of their connection: those of an older one
 //! come too late. Not here: what can be typed (commands.rs), what is known of whom (conversation.rs), how it looks
 //! (screen.rs), a lost connection (away.rs). Start with `open` and `log_in`; a message begins in `send_text`.
 
@@ -226,18 +227,26 @@ impl Client {
     fn ask(&self, link: &mut Link, request: &FromClient) -> Result<FromServer, Failure> {
         let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
         let frame = link.sender.seal(&encode(request));
-        link.socket.send(&frame, deadline).map_err(|_| self.no_answer())?;
+        link.socket.send(&frame, deadline).map_err(|_| self.closed())?;
         loop {
-            let received = link.receiver.receive(&link.socket, deadline);
-            let body = received.ok().flatten().ok_or_else(|| self.no_answer())?;
+            let body = match link.receiver.receive(&link.socket, deadline) {
+                Ok(Some(body)) => body,
+                Err(error) if error.is_timeout() => return Err(self.no_answer()),
+                Ok(None) | Err(_) => return Err(self.closed()),
+            };
             match serde_json::from_slice(&body) {
                 Ok(FromServer::Error { refusal, .. }) => return Err(refusal.into()),
+                Ok(FromServer::Kicked { text, .. }) => return Err(self.failure("kicked", &[("TEXT", &text)])),
                 Ok(answer @ (FromServer::Ack { .. } | FromServer::LoginOk { .. })) => {
                     return Ok(answer);
                 }
                 _ => {} // whatever it is, it is no answer
             }
         }
+    }
+
+    fn closed(&self) -> Failure {
+        self.failure("closedEarly", &[("NAME", &self.command), ("ADDRESS", &self.address())])
     }
 
     fn no_answer(&self) -> Failure {
@@ -465,9 +474,12 @@ impl Client {
 
     /// Nobody is logged in any more; what was not sent will not be.
     fn end_session(&mut self) {
-        let session = self.session.take();
-        self.failed += session.map_or(0, |session| session.unsent.len());
+        let unsent = self.session.take().map_or(0, |session| session.unsent.len());
+        self.failed += unsent;
         self.away = None;
+        if unsent > 0 && self.look.is_terminal {
+            self.trouble("neverSent", &[("N", &unsent)]);
+        }
     }
 
     /// Ends the connection; its reader notices, and with that the socket is closed.

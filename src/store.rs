@@ -284,12 +284,21 @@ impl Store {
         rows.first().map(user).ok_or_else(|| no_such_user(uid))
     }
 
-    /// Users whose login name contains `part`, taken literally, in any case; by name, at most `MAX_FOUND`.
+    /// Users whose login name contains `part`, taken literally, in any case; by name, at most `MAX_FOUND`. Who is called
+    /// just so is always among them.
     pub fn search_users(&self, part: &str) -> Result<Vec<User>, Refusal> {
         let sql = format!(
             "SELECT {USER} FROM users u WHERE INSTR(u.loginKey, ?) > 0 ORDER BY u.loginKey LIMIT {MAX_FOUND}"
         );
-        Ok(self.rows(&sql, &[login_key(part)])?.iter().map(user).collect())
+        let mut found: Vec<User> = self.rows(&sql, &[login_key(part)])?.iter().map(user).collect();
+        if found.len() == MAX_FOUND
+            && let Some((exact, _)) = self.user_and_digest(part)?
+            && !found.contains(&exact)
+        {
+            found.pop();
+            found.insert(0, exact);
+        }
+        Ok(found)
     }
 
     /// The friends of a user, by login name.

@@ -128,7 +128,7 @@ fn receive_magic(socket: &Socket, deadline: Instant) -> Result<(), Error> {
     let mut length = 0;
     while length < came.len() {
         let count = match socket.recv(&mut came[length..], deadline) {
-            Err(error) if error.kind() == ErrorKind::TimedOut => 0,
+            Err(error) if error.kind() == ErrorKind::TimedOut && length > 0 => 0,
             received => received?,
         };
         length += count;

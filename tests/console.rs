@@ -8,8 +8,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use common::{Folder, Program, Server, run};
@@ -375,12 +375,11 @@ fn a_text_without_ack_is_sent_again_on_a_new_connection_and_arrives_once() {
     let mut bob = talking(&server, &[], "bob", "alice");
     let relay = Relay::start(server.chat);
     let port = relay.address.port().to_string();
-    let mut alice = talking(&server, &["--chatPort", &port, "--patience", "0.2"], "alice", "bob");
-    relay.is_mute.store(true, Ordering::SeqCst);
+    let mut alice = talking(&server, &["--chatPort", &port, "--patience", "0.5"], "alice", "bob");
+    relay.mute();
     alice.line("once");
-    alice.expect("! connection lost (no answer), trying again in 0.2 s");
-    bob.expect("Alice: once"); // it had arrived; the ACK was lost
-    relay.is_mute.store(false, Ordering::SeqCst);
+    bob.expect("Alice: once"); // it has arrived; the ACK is lost
+    alice.expect("! connection lost (no answer), trying again in 0.5 s");
     alice.expect("* connected again, logged in as alice");
     alice.expect("  sent #");
     alice.line("and then this");
@@ -389,29 +388,35 @@ fn a_text_without_ack_is_sent_again_on_a_new_connection_and_arrives_once() {
     assert_eq!(alice.finish().0, 0);
 }
 
-/// Passes bytes between clients and a server, and swallows those of the server while it is mute.
+/// Passes bytes between clients and a server; of connections that are mute it swallows those of the server.
 struct Relay {
     address: SocketAddr,
-    is_mute: Arc<AtomicBool>,
+    are_mute: Arc<Mutex<Vec<Arc<AtomicBool>>>>,
 }
 
 impl Relay {
     fn start(server: SocketAddr) -> Relay {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let is_mute = Arc::new(AtomicBool::new(false));
-        let never = Arc::new(AtomicBool::new(false));
-        let relay = Relay { address, is_mute: is_mute.clone() };
+        let are_mute = Arc::new(Mutex::new(Vec::new()));
+        let relay = Relay { address, are_mute: are_mute.clone() };
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
                 let Ok(server) = TcpStream::connect(server) else { return };
                 let back = (server.try_clone().expect("a clone"), client.try_clone().expect("a clone"));
-                let (never, is_mute) = (never.clone(), is_mute.clone());
-                thread::spawn(move || pass(client, server, &never));
+                let is_mute = Arc::new(AtomicBool::new(false));
+                are_mute.lock().expect("no panic").push(is_mute.clone());
+                thread::spawn(move || pass(client, server, &AtomicBool::new(false)));
                 thread::spawn(move || pass(back.0, back.1, &is_mute));
             }
         });
         relay
+    }
+
+    /// The connections that stand now are mute; later ones are not.
+    fn mute(&self) {
+        let are_mute = self.are_mute.lock().expect("no panic");
+        are_mute.iter().for_each(|is_mute| is_mute.store(true, Ordering::SeqCst));
     }
 }
 
@@ -512,6 +517,11 @@ fn everything_works_with_plain_http_too() {
     friends(&server);
     let (code, lines) = script(&server, &["--http", "plain"], &["/login bob 123456", "/friends"]);
     assert_eq!((code, lines[4].as_str()), (0, "  friends 1, online 0"));
+
+    let server = Server::with(&["--http", "sealed"]); // it really is plain: this server turns it away
+    let (code, lines) = script(&server, &["--http", "plain"], &["/register bob 123456"]);
+    let turned_away = "! the server turned /getFriendsById away (this server takes sealed HTTP alone)";
+    assert!(code == 1 && lines.iter().any(|line| line == turned_away), "{lines:?}");
 }
 
 /// The `{NAME}`s of a line, sorted.

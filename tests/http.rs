@@ -125,18 +125,24 @@ fn a_search_takes_its_text_literally_and_in_any_case() {
 }
 
 #[test]
-fn a_search_gives_at_most_50_by_name() {
+fn a_search_gives_at_most_50_by_name_and_who_is_called_just_so_is_among_them() {
     let server = Server::start();
     let mut peer = server.peer();
-    for number in 0..60 {
-        peer.register(&format!("user{:02}", 59 - number));
+    for number in 0..55 {
+        peer.register(&format!("auser{:02}", 54 - number));
     }
-    let mut peer = server.peer();
-    peer.login("user00");
-    let answer = server.get("/searchUserByLoginname?loginName=user", Some(&peer.session_id));
-    let rows = answer["data"].as_array().unwrap();
-    assert_eq!(rows.len(), 50);
-    assert_eq!((&rows[0]["loginName"], &rows[49]["loginName"]), (&json!("user00"), &json!("user49")));
+    peer.register("user"); // by name the 56th
+    peer.login("user");
+    let search = |text: &str| {
+        let target = format!("/searchUserByLoginname?loginName={text}");
+        let answer = server.get(&target, Some(&peer.session_id));
+        let rows = answer["data"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["loginName"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let found = search("ser");
+    assert_eq!((found.len(), found[0].as_str(), found[49].as_str()), (50, "auser00", "auser49"));
+    let found = search("USER");
+    assert_eq!((found.len(), found[0].as_str(), found[49].as_str()), (50, "user", "auser48"));
 }
 
 #[test]

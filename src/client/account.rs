@@ -4,17 +4,14 @@
 //! in no answer and no error, and the screen conceals or erases what was typed.
 //! Start with `log_in`.
 
-use std::time::Instant;
-
 use serde_json::Value;
 
 use crate::client::commands::{needs, text_of, words_of};
-use crate::client::people::{fetch_requests, meet_friends};
+use crate::client::people::{fetch_friends, fetch_requests};
 use crate::client::talk::unread_rows;
 use crate::client::words::Values;
 use crate::client::{Client, Failure};
 use crate::harmless::harmless_name;
-use crate::limits::{ANSWER_DEADLINE, patiently};
 use crate::message::{Code, FromClient, FromServer, NewUser};
 
 /// `/register [NAME PASSWORD [USERNAME [SEX]]]`.
@@ -76,13 +73,21 @@ fn ask_new_user(client: &mut Client, mut given: Option<&str>) -> Result<NewUser,
     };
     let username = question(client, "ask.username", false)?;
     let username = if username.is_empty() { &name } else { &username };
-    let sex = question(client, "ask.sex", false)?;
-    let sex = sex_of(client, &sex)?;
+    let sex = loop {
+        let word = question(client, "ask.sex", false)?;
+        match sex_of(client, &word) {
+            Ok(sex) => break sex,
+            Err(failure) => client.fail(failure),
+        }
+    };
     client.answer("ask.worth", &[]);
-    let pwd = ask_password(client, "ask.password")?;
-    if ask_password(client, "ask.passwordAgain")? != pwd {
-        return Err(client.failure("passwordsDiffer", &[]));
-    }
+    let pwd = loop {
+        let pwd = ask_password(client, "ask.password")?;
+        if ask_password(client, "ask.passwordAgain")? == pwd {
+            break pwd;
+        }
+        client.fail(client.failure("passwordsDiffer", &[]));
+    };
     Ok(new_user(&name, &pwd, username, sex))
 }
 
@@ -140,9 +145,9 @@ fn log_in(client: &mut Client, name: &str, pwd: &str) -> Result<(), Failure> {
     let (name, username, uid) = (harmless_name(&me.login_name), harmless_name(&me.username), me.uid);
     client.answer("loggedIn", &[("NAME", &name), ("USERNAME", &username), ("N", &uid)]);
 
-    let friends = meet_friends(client)?;
+    let friends = fetch_friends(client)?;
     let (requests, lines) = fetch_requests(client)?;
-    wait_for_backlog(client);
+    client.fence(); // its PONG comes behind all that waited
     let session = client.session()?;
     let (unread, rows) = (session.unread_in_all(), unread_rows(session));
     let online = friends.iter().filter(|friend| friend.online).count();
@@ -161,16 +166,6 @@ fn log_in(client: &mut Client, name: &str, pwd: &str) -> Result<(), Failure> {
     }
     client.show(lines);
     Ok(())
-}
-
-/// Until the newest message that waited at LOGIN has come.
-fn wait_for_backlog(client: &mut Client) {
-    let deadline = Instant::now() + patiently(ANSWER_DEADLINE, client.config.patience);
-    let waits = |client: &Client| {
-        let session = client.session.as_ref().filter(|_| client.connection.is_some());
-        session.is_some_and(|session| session.newest_id < session.last_id)
-    };
-    while waits(client) && client.step(Some(deadline)) {}
 }
 
 /// `/logout`.

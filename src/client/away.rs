@@ -7,7 +7,6 @@
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
-use crate::client::people::meet_friends;
 use crate::client::{Client, Failure};
 use crate::harmless::harmless_name;
 use crate::limits::{ANSWER_DEADLINE, AWAY_TOLD_AFTER, LEAVE_DEADLINE, RECONNECT_PAUSES, patiently};
@@ -115,7 +114,6 @@ impl Client {
                 self.away = None;
                 self.event("lost.found", &[("NAME", &harmless_name(&login_name))]);
                 self.send_unsent();
-                let _ = meet_friends(self); // what is known is better than nothing
             }
             Err(Failure::Refused(refusal)) if !is_passing(refusal.code) => {
                 self.fail(refusal.into());

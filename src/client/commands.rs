@@ -94,9 +94,8 @@ pub fn do_line(client: &mut Client, line: Vec<u8>) {
 
 /// A line without its line end.
 pub fn text_of(client: &Client, line: Vec<u8>) -> Result<String, Failure> {
-    let line = String::from_utf8(line).map_err(|_| client.failure("notUtf8", &[]))?;
-    let line = line.strip_suffix('\n').unwrap_or(&line);
-    let line = line.strip_suffix('\r').unwrap_or(line).trim_start_matches('\u{feff}');
+    let line = line.strip_suffix(b"\n").unwrap_or(&line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     let is_cut = match line.len() {
         4095 => cfg!(target_os = "linux"), // what the kernel's line editor takes at most; it drops the rest
         1023 | 1024 => cfg!(target_os = "macos"),
@@ -105,7 +104,8 @@ pub fn text_of(client: &Client, line: Vec<u8>) -> Result<String, Failure> {
     if is_cut && client.look.is_terminal {
         return Err(client.failure("mayBeCut", &[("N", &line.len())]));
     }
-    Ok(line.to_owned())
+    let text = std::str::from_utf8(line).map_err(|_| client.failure("notUtf8", &[]))?;
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 fn run_command(client: &mut Client, command: &Command, rest: &str) -> Result<(), Failure> {

@@ -36,8 +36,6 @@ pub struct Person {
     pub is_friend: bool,
     /// By the last FRIEND_STATE, at first by /getFriendsById.
     pub is_online: bool,
-    /// The next FRIEND_STATE is no news: it is the first one.
-    pub is_new: bool,
 }
 
 /// A text without an answer so far.
@@ -60,8 +58,6 @@ pub struct Session {
     pub http_port: u16,
     /// The newest message that waited at LOGIN: up to here they are counted, not listed.
     pub last_id: u64,
-    /// The newest message that came.
-    pub newest_id: u64,
     /// By uid.
     pub people: BTreeMap<u64, Person>,
     /// Where plain text goes.
@@ -83,7 +79,6 @@ impl Session {
             session_id: String::new(),
             http_port: 0,
             last_id,
-            newest_id: 0,
             people: BTreeMap::new(),
             open: None,
             unread: BTreeMap::new(),
@@ -180,8 +175,6 @@ pub fn receive(client: &mut Client, message: FromServer) {
 
         FromServer::ChatSendMsg { envelope, msg_text } => message_came(client, envelope, msg_text),
 
-        FromServer::ChatSendFile { envelope, .. } => backlog_reached(client, envelope.id),
-
         FromServer::Request { .. } => request(client, &message),
 
         FromServer::FriendState { uid, username, online } => friend_state(client, uid, &username, online),
@@ -189,7 +182,7 @@ pub fn receive(client: &mut Client, message: FromServer) {
         FromServer::FriendsChanged { what, uid, login_name, username } => {
             let Some(session) = &mut client.session else { return };
             let person = session.meet(uid, &login_name, &username);
-            (person.is_friend, person.is_online, person.is_new) = (what == "added", false, true);
+            person.is_friend = false; // the FRIEND_STATE behind `added` makes the friend
             let name = session.username(uid);
             let key = if what == "added" { "friend.added" } else { "friend.removed" };
             client.event(key, &[("USERNAME", &name)]);
@@ -209,16 +202,8 @@ pub fn receive(client: &mut Client, message: FromServer) {
     }
 }
 
-/// Notes how far the backlog has come, for `wait_for_backlog`. What is no message comes behind all messages: `u64::MAX`.
-fn backlog_reached(client: &mut Client, id: u64) {
-    if let Some(session) = &mut client.session {
-        session.newest_id = session.newest_id.max(id);
-    }
-}
-
 /// CHAT_SEND_MSG: somebody wrote. Shown in the open conversation; elsewhere announced, and unread.
 fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
-    backlog_reached(client, envelope.id);
     let (id, from) = (envelope.id, envelope.from_id);
     let with = Conversation { is_friend: true, to_id: from };
     let words = client.words;
@@ -287,7 +272,6 @@ fn elsewhere_line(
 
 /// REQUEST: somebody asks.
 fn request(client: &mut Client, request: &FromServer) {
-    backlog_reached(client, u64::MAX);
     let (FromServer::Request { id, .. }, Some(session)) = (request, &mut client.session) else {
         return;
     };
@@ -311,14 +295,13 @@ pub fn request_line(words: Words, session: &mut Session, request: &FromServer) -
 
 /// FRIEND_STATE: only what is new is said.
 fn friend_state(client: &mut Client, uid: u64, username: &str, online: bool) {
-    backlog_reached(client, u64::MAX);
     let Some(session) = &mut client.session else { return };
-    let before = session.people.get(&uid).cloned();
+    let before = session.people.get(&uid).filter(|person| person.is_friend).cloned();
     let old_name = session.username(uid);
     let person = session.meet(uid, "", username);
-    (person.is_friend, person.is_online, person.is_new) = (true, online, false);
+    (person.is_friend, person.is_online) = (true, online);
     let name = session.username(uid);
-    let Some(before) = before.filter(|before| !before.is_new) else { return };
+    let Some(before) = before else { return }; // the first one is no news
     if before.username != username {
         client.event("state.renamed", &[("OLD", &old_name), ("USERNAME", &name)]);
     }

@@ -48,7 +48,7 @@ pub fn take_who<'a>(client: &mut Client, rest: &'a str) -> Result<(u64, &'a str)
 }
 
 /// /getFriendsById: who the friends are, and who of them is online.
-fn fetch_friends(client: &mut Client) -> Result<Vec<Friend>, Failure> {
+pub fn fetch_friends(client: &mut Client) -> Result<Vec<Friend>, Failure> {
     let friends: Vec<Friend> = client.http_get("/getFriendsById", &[])?;
     let session = client.session_mut()?;
     session.people.values_mut().for_each(|person| person.is_friend = false);
@@ -57,14 +57,6 @@ fn fetch_friends(client: &mut Client) -> Result<Vec<Friend>, Failure> {
         (person.is_friend, person.is_online) = (true, *online);
     }
     Ok(friends)
-}
-
-/// The same behind a LOGIN, before any push is looked at: the first FRIEND_STATE of each friend is no news.
-pub fn meet_friends(client: &mut Client) -> Result<Vec<Friend>, Failure> {
-    let friends = fetch_friends(client);
-    let session = client.session_mut()?;
-    session.people.values_mut().for_each(|person| person.is_new = true);
-    friends
 }
 
 /// uid, login name, username, sex, online or offline, me or friend; of strangers the last two are not known.
@@ -119,7 +111,8 @@ pub fn add(client: &mut Client, rest: &str) -> Result<(), Failure> {
     let (username, who) = (session.username(uid), session.who(uid));
     let is_friend = session.people.get(&uid).is_some_and(|person| person.is_friend);
     let friend_id = uid.to_string();
-    let may: Value = client.http_get("/canAddFriends", &[("friendId", &friend_id)])?;
+    let may = client.http_get("/canAddFriends", &[("friendId", &friend_id)]);
+    let may: Value = may.map_err(|failure| client.explain(failure, &[("WHO", &who)]))?;
     if may["canAdd"] == false && is_friend {
         return Err(client.failure("refused.alreadyFriends", &[("USERNAME", &username)]));
     }

@@ -10,7 +10,7 @@ use crate::client::conversation::{Conversation, Session, message_line};
 use crate::client::people::take_who;
 use crate::client::{Client, Failure, away};
 use crate::limits::{OPEN_PAGE, WAIT_DEADLINE, patiently};
-use crate::message::Code;
+use crate::message::{Code, Envelope};
 
 /// A line that is no command goes to the open conversation.
 pub fn text(client: &mut Client, text: &str) -> Result<(), Failure> {
@@ -28,14 +28,17 @@ pub fn msg(client: &mut Client, rest: &str) -> Result<(), Failure> {
     }
 }
 
-/// `/paste`: lines up to one that is `.` alone become one message. All of them are read, whatever is wrong with one.
+/// `/paste`: lines up to one that is `.` alone become one message. All of them are read, whatever is wrong with one; the end of the
+/// input ends it too.
 pub fn paste(client: &mut Client, _: &str) -> Result<(), Failure> {
+    if client.session()?.open.is_none() {
+        return Err(client.failure("noneOpen", &[]));
+    }
     if client.look.is_terminal {
         client.answer("ask.paste", &[]);
     }
     let mut lines = Vec::new();
-    loop {
-        let line = client.next_line().ok_or(Failure::Ended)?;
+    while let Some(line) = client.next_line() {
         let line = text_of(client, line);
         if line.as_ref().is_ok_and(|line| line == ".") {
             break;
@@ -81,10 +84,14 @@ pub fn open(client: &mut Client, rest: &str) -> Result<(), Failure> {
 }
 
 fn oldest_unread(client: &Client) -> Result<Conversation, Failure> {
-    let first_id =
-        |with: &Conversation| client.session.as_ref()?.unread[with].first().map(|(envelope, _)| envelope.id);
-    let oldest = client.session()?.unread.keys().min_by_key(|with| first_id(with));
-    oldest.copied().ok_or_else(|| client.failure("nothingUnread", &[]))
+    let unread = client.session()?.unread.iter();
+    let first = |(with, waiting): (&Conversation, &Vec<_>)| Some((first_id(waiting)?, *with));
+    let oldest = unread.filter_map(first).min();
+    oldest.map(|(_, with)| with).ok_or_else(|| client.failure("nothingUnread", &[]))
+}
+
+fn first_id(messages: &[(Envelope, String)]) -> Option<u64> {
+    messages.first().map(|(envelope, _)| envelope.id)
 }
 
 /// `/close`.

@@ -80,6 +80,9 @@ impl Client {
 
     /// A command failed, and why.
     pub(super) fn fail(&mut self, failure: Failure) {
+        if let Failure::Refused(Refusal { code: Code::NotLoggedIn, .. }) = &failure {
+            self.fence(); // HTTP says so first: KICKED, which says why, is on its way
+        }
         self.failed += 1;
         if let Failure::Said(line) = self.explain(failure, &[])
             && self.exit_code.is_none()
