@@ -10,6 +10,7 @@
 //! (screen.rs), a lost connection (away.rs). Start with `open` and `log_in`; a message begins in `send_text`.
 
 pub mod account;
+pub mod arguments;
 pub mod away;
 pub mod commands;
 pub mod conversation;
@@ -26,7 +27,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock::now_ms;
 use crate::config::{Config, Lang};
@@ -206,7 +207,7 @@ impl Client {
     /// Step 3, send and recv, begins with the hello: it proves that both ends have the same passphrase.
     fn open(&self, port: u16) -> Result<Link, Failure> {
         let socket = self.connect(port)?;
-        let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
+        let deadline = self.config.deadline(ANSWER_DEADLINE);
         let hello = wire::hello_as_client(&socket, self.config.passphrase.as_bytes(), deadline);
         let address = socket.peer();
         match hello {
@@ -225,7 +226,7 @@ impl Client {
 
     /// One question on a connection that has no reader, and its answer.
     fn ask(&self, link: &mut Link, request: &FromClient) -> Result<FromServer, Failure> {
-        let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
+        let deadline = self.config.deadline(ANSWER_DEADLINE);
         let frame = link.sender.seal(&encode(request));
         link.socket.send(&frame, deadline).map_err(|_| self.closed())?;
         loop {
@@ -423,7 +424,7 @@ impl Client {
     /// Station 2: one message becomes one frame, and send. Where that fails, the connection is lost.
     fn send(&mut self, message: &FromClient) {
         let Some(connection) = &mut self.connection else { return };
-        let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
+        let deadline = self.config.deadline(ANSWER_DEADLINE);
         let frame = connection.sender.seal(&encode(message));
         let sent = connection.socket.send(&frame, deadline);
         if let Err(error) = sent {
@@ -442,22 +443,26 @@ impl Client {
     /// over HTTP is known to the next command.
     fn fence(&mut self) {
         self.ping();
-        let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
-        let waits =
-            |client: &Client| client.connection.as_ref().is_some_and(|connection| connection.pings > 0);
+        self.wait_while(ANSWER_DEADLINE, |client| {
+            client.connection.as_ref().is_some_and(|connection| connection.pings > 0)
+        });
+    }
+
+    /// Waits while `waits`, at most `limit`; what happens meanwhile is done.
+    fn wait_while(&mut self, limit: Duration, waits: impl Fn(&Client) -> bool) {
+        let deadline = self.config.deadline(limit);
         while waits(self) && self.step(Some(deadline)) {}
     }
 
     /// Step 4 of a TCP client, close. What is unsent gets `LEAVE_DEADLINE`, and is a failure then; behind the ACK of
     /// LOGOUT the server closes, and so do we.
     fn leave(&mut self) {
-        let deadline = Instant::now() + patiently(LEAVE_DEADLINE, self.config.patience);
-        while self.has_unfinished() && self.step(Some(deadline)) {}
+        self.wait_while(LEAVE_DEADLINE, Client::has_unfinished);
         self.end_session(); // pushes are passed over from here on
 
         let client_no = self.client_no();
         self.send(&FromClient::Logout { client_no });
-        let deadline = Instant::now() + patiently(ANSWER_DEADLINE, self.config.patience);
+        let deadline = self.config.deadline(ANSWER_DEADLINE);
         while self.connection.is_some() {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.events.recv_timeout(left) {

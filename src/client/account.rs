@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::client::commands::{needs, text_of, words_of};
+use crate::client::arguments::{needs, text_of, words_of};
 use crate::client::people::{fetch_friends, fetch_requests};
 use crate::client::talk::unread_rows;
 use crate::client::words::Values;

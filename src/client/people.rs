@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::client::commands::{needs, show_rows, take_word};
+use crate::client::arguments::{needs, show_rows, take_word};
 use crate::client::conversation::{Conversation, request_line};
 use crate::client::screen::Line;
 use crate::client::{Client, Failure};

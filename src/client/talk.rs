@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::client::commands::{needs, show_rows, text_of};
+use crate::client::arguments::{needs, show_rows, text_of};
 use crate::client::conversation::{Conversation, Session, message_line};
 use crate::client::people::take_who;
 use crate::client::{Client, Failure, away};
