@@ -250,7 +250,8 @@ impl OnlineUsers {
 /// One message into the queues of those of `uids` who are online; its body is made once and shared.
 fn push_all(by_uid: &HashMap<u64, Online>, uids: &[u64], message: &FromServer) {
     let body = Arc::new(encode(message));
-    let is_stored = matches!(message, FromServer::ChatSendMsg { .. } | FromServer::Request { .. });
+    // A request may be answered before the backlog comes to it; a message waits until it was received.
+    let is_stored = matches!(message, FromServer::ChatSendMsg { .. });
     for online in uids.iter().filter_map(|uid| by_uid.get(uid)) {
         online.outbox.push(body.clone(), is_stored);
     }
