@@ -34,8 +34,8 @@ pub struct Person {
     pub username: String,
     /// Whether they are friends.
     pub is_friend: bool,
-    /// By the last FRIEND_STATE, at first by /getFriendsById.
-    pub is_online: bool,
+    /// By the last FRIEND_STATE, at first by /getFriendsById. None: not known yet.
+    pub is_online: Option<bool>,
 }
 
 /// A text without an answer so far.
@@ -182,7 +182,7 @@ pub fn receive(client: &mut Client, message: FromServer) {
         FromServer::FriendsChanged { what, uid, login_name, username } => {
             let Some(session) = &mut client.session else { return };
             let person = session.meet(uid, &login_name, &username);
-            person.is_friend = false; // the FRIEND_STATE behind `added` makes the friend
+            (person.is_friend, person.is_online) = (what == "added", None); // a FRIEND_STATE follows `added`
             let name = session.username(uid);
             let key = if what == "added" { "friend.added" } else { "friend.removed" };
             client.event(key, &[("USERNAME", &name)]);
@@ -296,16 +296,16 @@ pub fn request_line(words: Words, session: &mut Session, request: &FromServer) -
 /// FRIEND_STATE: only what is new is said.
 fn friend_state(client: &mut Client, uid: u64, username: &str, online: bool) {
     let Some(session) = &mut client.session else { return };
-    let before = session.people.get(&uid).filter(|person| person.is_friend).cloned();
+    let before = session.people.get(&uid).cloned().unwrap_or_default();
     let old_name = session.username(uid);
     let person = session.meet(uid, "", username);
-    (person.is_friend, person.is_online) = (true, online);
+    (person.is_friend, person.is_online) = (true, Some(online));
     let name = session.username(uid);
-    let Some(before) = before else { return }; // the first one is no news
+    let Some(was_online) = before.is_online else { return }; // the first one is no news
     if before.username != username {
         client.event("state.renamed", &[("OLD", &old_name), ("USERNAME", &name)]);
     }
-    if before.is_online != online {
+    if was_online != online {
         let key = if online { "state.online" } else { "state.offline" };
         client.event(key, &[("USERNAME", &name)]);
     }

@@ -54,7 +54,7 @@ pub fn fetch_friends(client: &mut Client) -> Result<Vec<Friend>, Failure> {
     session.people.values_mut().for_each(|person| person.is_friend = false);
     for Friend { user, online, .. } in &friends {
         let person = session.meet(user.uid, &user.login_name, &user.username);
-        (person.is_friend, person.is_online) = (true, *online);
+        (person.is_friend, person.is_online) = (true, Some(*online));
     }
     Ok(friends)
 }
@@ -65,7 +65,7 @@ fn person_row(client: &Client, user: &User) -> Result<Vec<String>, Failure> {
     let person = session.people.get(&user.uid).filter(|person| person.is_friend);
     let (state, relation) = match person {
         _ if user.uid == session.me.uid => ("row.online", "row.me"),
-        Some(friend) if friend.is_online => ("row.online", "row.friend"),
+        Some(friend) if friend.is_online == Some(true) => ("row.online", "row.friend"),
         Some(_) => ("row.offline", "row.friend"),
         None => ("row.unknown", "row.unknown"),
     };

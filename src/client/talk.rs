@@ -59,6 +59,9 @@ pub fn open(client: &mut Client, rest: &str) -> Result<(), Failure> {
         _ => Conversation { is_friend: true, to_id: take_who(client, rest)?.0 },
     };
     let words = client.words;
+    if client.session()?.people.get(&with.to_id).is_some_and(|person| person.is_online.is_none()) {
+        client.fence(); // a new friend's state is on its way
+    }
     let session = client.session_mut()?;
     let unread = session.unread.remove(&with).unwrap_or_default();
     let (username, who) = (session.username(with.to_id), session.who(with.to_id));
@@ -67,7 +70,7 @@ pub fn open(client: &mut Client, rest: &str) -> Result<(), Failure> {
         return Err(client.refused(Code::NotFriends, &[("USERNAME", &username), ("NAME", &who)]));
     }
     session.open = Some(with);
-    let state = words.say(if person.is_online { "row.online" } else { "row.offline" }, &[]);
+    let state = words.say(if person.is_online == Some(true) { "row.online" } else { "row.offline" }, &[]);
     let number = unread.len();
     client.answer("talking", &[("USERNAME", &username), ("NAME", &who), ("STATE", &state), ("N", &number)]);
     for (page, messages) in unread.chunks(OPEN_PAGE).enumerate() {
