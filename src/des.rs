@@ -4,8 +4,11 @@
 //! leftmost. A value of fewer bits than its type lies in the low ones: 28 or 32 in a `u32`, 48 in a `u64`.
 //! FIPS 46-3 and 81 were withdrawn in 2005: a key of 56 bits is found by trying them all. Programs use AES or ChaCha20.
 //! What FIPS calls an iteration is a round here, and its key a round key, as in the textbooks.
-//! Not here: where keys come from, and the MAC that must be checked before anything is decrypted (both wire.rs).
-//! Start with `encrypt_block`; `f` is the heart of it, `key_schedule` makes the keys.
+//! Not here: the same rounds made fast for the wire (des/fast.rs), where keys come from, and the MAC that must be checked
+//! before anything is decrypted (both wire.rs).
+//! Start with `encrypt_block`; `f` is the heart of it, `key_schedule` makes the keys. `minim des` shows every step.
+
+mod fast;
 
 /// Bytes of a block.
 const BLOCK_SIZE: usize = 8;
@@ -131,11 +134,13 @@ static PERMUTED_CHOICE_2: [u8; 48] = [
 pub static SHIFTS: [u32; 16] = [1, 1, 2, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2, 2, 1];
 
 /// Bit `i` of the result is bit `table[i]` of `input`; both count from 1, the leftmost of `width` bits first.
-fn permute(input: u64, width: u32, table: &[u8]) -> u64 {
+const fn permute(input: u64, width: u32, table: &[u8]) -> u64 {
     let mut output = 0;
-    for &place in table {
-        let bit = (input >> (width - u32::from(place))) & 1;
+    let mut i = 0; // `while`: there is no `for` in a `const fn`, which the compiler can run to make the tables of des/fast.rs
+    while i < table.len() {
+        let bit = (input >> (width - table[i] as u32)) & 1;
         output = output << 1 | bit;
+        i += 1;
     }
     output
 }
@@ -215,20 +220,22 @@ pub fn expand(r: u32) -> u64 {
 }
 
 /// S1(B1) to S8(B8): 48 bits become 32, each group of six four. B1 is the leftmost group.
-pub fn substitute(groups: u64) -> u32 {
+pub const fn substitute(groups: u64) -> u32 {
     let mut output = 0;
-    for (number, s) in S.iter().enumerate() {
+    let mut number = 0;
+    while number < 8 {
         let b = (groups >> (42 - 6 * number)) as usize & 0b11_1111;
         let row = ((b >> 4) & 0b10) | (b & 1); // the first and the last bit
         let column = (b >> 1) & 0b1111; // the four between them
-        output = output << 4 | u32::from(s[row][column]);
+        output = output << 4 | S[number][row][column] as u32;
+        number += 1;
     }
     output
 }
 
 /// P of what the S boxes gave.
-pub fn permutation_p(s: u32) -> u32 {
-    permute(u64::from(s), 32, &P) as u32
+pub const fn permutation_p(s: u32) -> u32 {
+    permute(s as u64, 32, &P) as u32
 }
 
 /// IP^-1 of the preoutput R16 L16. R stands first: so the same steps, with the keys in reverse order, decipher.
@@ -236,34 +243,30 @@ pub fn inverse_initial_permutation(r16: u32, l16: u32) -> u64 {
     permute((u64::from(r16) << 32) | u64::from(l16), 64, &INVERSE_INITIAL_PERMUTATION)
 }
 
-/// CBC (FIPS 81) over `plaintext`, padded as in PKCS#7 (RFC 5652, 6.3): with n bytes of value n, 1 to 8, up to the next
-/// multiple of 8 bytes. The IV must be fresh and unpredictable; it is no secret and not part of the result.
+/// CBC (FIPS 81) over `plaintext`, padded: C1 = DES(P1 xor IV), C2 = DES(P2 xor C1) and so on. The IV must be fresh and
+/// unpredictable; it is no secret and not part of the result.
 pub fn cbc_encrypt(keys: &KeySchedule, iv: &[u8; 8], plaintext: &[u8]) -> Vec<u8> {
-    let padding = BLOCK_SIZE - plaintext.len() % BLOCK_SIZE;
-    let mut text = [plaintext, &vec![padding as u8; padding]].concat();
-    let mut before = u64::from_be_bytes(*iv);
-    for block in text.as_chunks_mut::<BLOCK_SIZE>().0 {
-        before = encrypt_block(keys, u64::from_be_bytes(*block) ^ before);
-        *block = before.to_be_bytes();
-    }
+    let mut text = pad(plaintext);
+    fast::cbc_encrypt(&keys.k, iv, text.as_chunks_mut().0);
     text
+}
+
+/// PKCS#7 (RFC 5652, 6.3): n bytes of value n, 1 to 8, behind the plaintext, up to the next multiple of 8 bytes.
+pub fn pad(plaintext: &[u8]) -> Vec<u8> {
+    let padding = BLOCK_SIZE - plaintext.len() % BLOCK_SIZE;
+    [plaintext, &vec![padding as u8; padding]].concat()
 }
 
 /// The plaintext of `cbc_encrypt`, its padding taken off. None when the length is 0 or no multiple of 8, or the padding is
 /// wrong: one answer for all. Check a MAC first: who may send forged blocks, and learns which of them are padded well,
 /// reads a message byte by byte without the key (Vaudenay's padding oracle).
 pub fn cbc_decrypt(keys: &KeySchedule, iv: &[u8; 8], ciphertext: &[u8]) -> Option<Vec<u8>> {
-    let (blocks, rest) = ciphertext.as_chunks::<BLOCK_SIZE>();
+    let mut text = ciphertext.to_vec();
+    let (blocks, rest) = text.as_chunks_mut();
     if !rest.is_empty() {
         return None;
     }
-    let mut text = Vec::with_capacity(ciphertext.len());
-    let mut before = u64::from_be_bytes(*iv);
-    for block in blocks {
-        let block = u64::from_be_bytes(*block);
-        text.extend((decrypt_block(keys, block) ^ before).to_be_bytes());
-        before = block;
-    }
+    fast::cbc_decrypt(&keys.k, iv, blocks);
     let last = *text.last()?;
     let padding = usize::from(last);
     if padding == 0 || padding > BLOCK_SIZE {

@@ -1,0 +1,93 @@
+//! The rounds of des.rs made fast: what the wire runs on. tests/ciphers.rs proves them by the stepwise form.
+//!
+//! Rules: the one table is derived from S and P while compiling; each trick has its reason beside it, and bench/ its gain.
+//! A look-up takes longer when the cache lacks the entry, so its time tells something of key and text. Ciphers of today
+//! are made without tables for that; DES has worse weaknesses.
+//! Not here: padding, and which key is used (both des.rs). Start with `f`.
+
+use super::{permutation_p, substitute};
+
+/// P(S(…)) of one group of six bits: P sends each box's four bits to places of their own: `SP[box][bits]`, boxes from 0.
+/// `static`, for unoptimised code copies a `const`, all of it, each time that it is indexed.
+static SP: [[u32; 64]; 8] = sp_boxes();
+
+const fn sp_boxes() -> [[u32; 64]; 8] {
+    let mut sp = [[0; 64]; 8];
+    let mut i = 0;
+    while i < 8 * 64 {
+        let (number, bits) = (i / 64, i % 64);
+        let of_this_box = 0xF000_0000 >> (4 * number);
+        sp[number][bits] = permutation_p(substitute((bits as u64) << (42 - 6 * number)) & of_this_box);
+        i += 1;
+    }
+    sp
+}
+
+/// CBC over whole blocks, in place.
+pub fn cbc_encrypt(keys: &[u64; 16], iv: &[u8; 8], blocks: &mut [[u8; 8]]) {
+    let mut before = u64::from_be_bytes(*iv);
+    for block in blocks {
+        let lr = initial_permutation(u64::from_be_bytes(*block) ^ before);
+        before = inverse_initial_permutation(rounds(keys, lr));
+        *block = before.to_be_bytes();
+    }
+}
+
+/// The same backwards.
+pub fn cbc_decrypt(keys: &[u64; 16], iv: &[u8; 8], blocks: &mut [[u8; 8]]) {
+    let mut keys = *keys;
+    keys.reverse(); // from K16 to K1
+    let mut before = u64::from_be_bytes(*iv);
+    for block in blocks {
+        let c = u64::from_be_bytes(*block);
+        let p = inverse_initial_permutation(rounds(&keys, initial_permutation(c)));
+        *block = (p ^ before).to_be_bytes();
+        before = c;
+    }
+}
+
+/// From L0 and R0 to the preoutput, R16 and L16.
+fn rounds(keys: &[u64; 16], (mut l, mut r): (u32, u32)) -> (u32, u32) {
+    for &k in keys {
+        (l, r) = (r, l ^ f(r, k));
+    }
+    (r, l)
+}
+
+/// f(R, K). Group n of E(R) is six neighbours of R, and turned left by 5, 9, 13 … they are the low ones.
+fn f(r: u32, k: u64) -> u32 {
+    let mut output = 0;
+    for number in 0..8 {
+        let group = r.rotate_left(5 + 4 * number) ^ (k >> (42 - 6 * number)) as u32;
+        output ^= SP[number as usize][group as usize & 63];
+    }
+    output
+}
+
+/// IP in five steps instead of 64: all bits that move equally far are moved at once.
+fn initial_permutation(block: u64) -> (u32, u32) {
+    let (mut l, mut r) = ((block >> 32) as u32, block as u32);
+    exchange(&mut l, &mut r, 4, 0x0F0F_0F0F);
+    exchange(&mut l, &mut r, 16, 0x0000_FFFF);
+    exchange(&mut r, &mut l, 2, 0x3333_3333);
+    exchange(&mut r, &mut l, 8, 0x00FF_00FF);
+    exchange(&mut l, &mut r, 1, 0x5555_5555);
+    (l, r)
+}
+
+/// IP^-1 of the preoutput: an exchange undoes itself, so the same five from the last to the first undo IP.
+fn inverse_initial_permutation((mut r16, mut l16): (u32, u32)) -> u64 {
+    exchange(&mut r16, &mut l16, 1, 0x5555_5555);
+    exchange(&mut l16, &mut r16, 8, 0x00FF_00FF);
+    exchange(&mut l16, &mut r16, 2, 0x3333_3333);
+    exchange(&mut r16, &mut l16, 16, 0x0000_FFFF);
+    exchange(&mut r16, &mut l16, 4, 0x0F0F_0F0F);
+    (u64::from(r16) << 32) | u64::from(l16)
+}
+
+/// Each bit of `b` under `mask` changes places with the one of `a` that stands `shift` further left.
+fn exchange(a: &mut u32, b: &mut u32, shift: u32, mask: u32) {
+    let different = ((*a >> shift) ^ *b) & mask;
+    *a ^= different << shift;
+    *b ^= different;
+}
