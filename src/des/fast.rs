@@ -23,13 +23,14 @@ const fn sp_boxes() -> [[u32; 64]; 8] {
     sp
 }
 
-/// CBC over whole blocks, in place.
+/// CBC over whole blocks, in place. IP(P xor C) = IP(P) xor IP(C), and IP of the C before is the preoutput that was just
+/// computed: the chain goes on from there, and no block waits for the IP^-1 of the one before.
 pub fn cbc_encrypt(keys: &[u64; 16], iv: &[u8; 8], blocks: &mut [[u8; 8]]) {
-    let mut before = u64::from_be_bytes(*iv);
+    let (mut l, mut r) = initial_permutation(u64::from_be_bytes(*iv));
     for block in blocks {
-        let lr = initial_permutation(u64::from_be_bytes(*block) ^ before);
-        before = inverse_initial_permutation(rounds(keys, lr));
-        *block = before.to_be_bytes();
+        let (l_of_p, r_of_p) = initial_permutation(u64::from_be_bytes(*block));
+        (l, r) = rounds(keys, (l ^ l_of_p, r ^ r_of_p));
+        *block = inverse_initial_permutation((l, r)).to_be_bytes();
     }
 }
 
