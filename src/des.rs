@@ -150,6 +150,8 @@ const fn permute(input: u64, width: u32, table: &[u8]) -> u64 {
 pub struct KeySchedule {
     /// K1 is `k[0]`; 48 bits each.
     pub k: [u64; 16],
+    /// The same for des/fast.rs.
+    fast: [fast::RoundKey; 16],
 }
 
 /// KS (Appendix 1). The last bit of each key byte is parity and not looked at; no key is refused, weak ones neither.
@@ -161,7 +163,7 @@ pub fn key_schedule(key: &[u8; 8]) -> KeySchedule {
         d = left_shift(d, SHIFTS[n]);
         k[n] = permuted_choice_2(c, d);
     }
-    KeySchedule { k }
+    KeySchedule { k, fast: k.map(fast::round_key) }
 }
 
 /// PC-1 of a key: C0 and D0, 28 bits each.
@@ -247,7 +249,7 @@ pub fn inverse_initial_permutation(r16: u32, l16: u32) -> u64 {
 /// unpredictable; it is no secret and not part of the result.
 pub fn cbc_encrypt(keys: &KeySchedule, iv: &[u8; 8], plaintext: &[u8]) -> Vec<u8> {
     let mut text = pad(plaintext);
-    fast::cbc_encrypt(&keys.k, iv, text.as_chunks_mut().0);
+    fast::cbc_encrypt(&keys.fast, iv, text.as_chunks_mut().0);
     text
 }
 
@@ -266,7 +268,7 @@ pub fn cbc_decrypt(keys: &KeySchedule, iv: &[u8; 8], ciphertext: &[u8]) -> Optio
     if !rest.is_empty() {
         return None;
     }
-    fast::cbc_decrypt(&keys.k, iv, blocks);
+    fast::cbc_decrypt(&keys.fast, iv, blocks);
     let last = *text.last()?;
     let padding = usize::from(last);
     if padding == 0 || padding > BLOCK_SIZE {

@@ -23,9 +23,25 @@ const fn sp_boxes() -> [[u32; 64]; 8] {
     sp
 }
 
+/// A round key with its groups of six bits where `f` has those of E(R): in the low bits of the four bytes.
+#[derive(Clone, Copy)]
+pub struct RoundKey {
+    /// Groups 1, 3, 5, 7.
+    odd: u32,
+    /// Groups 2, 4, 6, 8.
+    even: u32,
+}
+
+/// From the 48 bits of FIPS 46-3, in which group 1 is the leftmost.
+pub fn round_key(k: u64) -> RoundKey {
+    let group = |number: u32| (k >> (48 - 6 * number)) as u32 & 63;
+    let four = |first| group(first) << 24 | group(first + 2) << 16 | group(first + 4) << 8 | group(first + 6);
+    RoundKey { odd: four(1), even: four(2) }
+}
+
 /// CBC over whole blocks, in place. IP(P xor C) = IP(P) xor IP(C), and IP of the C before is the preoutput that was just
 /// computed: the chain goes on from there, and no block waits for the IP^-1 of the one before.
-pub fn cbc_encrypt(keys: &[u64; 16], iv: &[u8; 8], blocks: &mut [[u8; 8]]) {
+pub fn cbc_encrypt(keys: &[RoundKey; 16], iv: &[u8; 8], blocks: &mut [[u8; 8]]) {
     let (mut l, mut r) = initial_permutation(u64::from_be_bytes(*iv));
     for block in blocks {
         let (l_of_p, r_of_p) = initial_permutation(u64::from_be_bytes(*block));
@@ -36,7 +52,7 @@ pub fn cbc_encrypt(keys: &[u64; 16], iv: &[u8; 8], blocks: &mut [[u8; 8]]) {
 
 /// The same backwards. Here no block waits for another: three go through the rounds side by side, and while one waits for
 /// a table the processor works on the others. (With four it runs out of registers.)
-pub fn cbc_decrypt(keys: &[u64; 16], iv: &[u8; 8], blocks: &mut [[u8; 8]]) {
+pub fn cbc_decrypt(keys: &[RoundKey; 16], iv: &[u8; 8], blocks: &mut [[u8; 8]]) {
     let mut keys = *keys;
     keys.reverse(); // from K16 to K1
     let mut before = u64::from_be_bytes(*iv);
@@ -55,32 +71,37 @@ pub fn cbc_decrypt(keys: &[u64; 16], iv: &[u8; 8], blocks: &mut [[u8; 8]]) {
     }
 }
 
-/// From L0 and R0 to the preoutput, R16 and L16.
-fn rounds(keys: &[u64; 16], (mut l, mut r): (u32, u32)) -> (u32, u32) {
-    for &k in keys {
-        (l, r) = (r, l ^ f(r, k));
+/// From L0 and R0 to the preoutput, R16 and L16. Two rounds a turn, so that L and R need not change places.
+fn rounds(keys: &[RoundKey; 16], (mut l, mut r): (u32, u32)) -> (u32, u32) {
+    for [k1, k2] in keys.as_chunks().0 {
+        l ^= f(r, k1);
+        r ^= f(l, k2);
     }
     (r, l)
 }
 
-fn rounds_of_three(keys: &[u64; 16], lr: [(u32, u32); 3]) -> [(u32, u32); 3] {
+fn rounds_of_three(keys: &[RoundKey; 16], lr: [(u32, u32); 3]) -> [(u32, u32); 3] {
     let [(mut l1, mut r1), (mut l2, mut r2), (mut l3, mut r3)] = lr;
-    for &k in keys {
-        (l1, r1) = (r1, l1 ^ f(r1, k));
-        (l2, r2) = (r2, l2 ^ f(r2, k));
-        (l3, r3) = (r3, l3 ^ f(r3, k));
+    for [k1, k2] in keys.as_chunks().0 {
+        (l1, l2, l3) = (l1 ^ f(r1, k1), l2 ^ f(r2, k1), l3 ^ f(r3, k1));
+        (r1, r2, r3) = (r1 ^ f(l1, k2), r2 ^ f(l2, k2), r3 ^ f(l3, k2));
     }
     [(r1, l1), (r2, l2), (r3, l3)]
 }
 
-/// f(R, K). Group n of E(R) is six neighbours of R, and turned left by 5, 9, 13 … they are the low ones.
-fn f(r: u32, k: u64) -> u32 {
-    let mut output = 0;
-    for number in 0..8 {
-        let group = r.rotate_left(5 + 4 * number) ^ (k >> (42 - 6 * number)) as u32;
-        output ^= SP[number as usize][group as usize & 63];
-    }
-    output
+/// f(R, K). E costs nothing: turned right by 3, R has groups 1, 3, 5, 7 in the low bits of its bytes; turned left by 1, the
+/// others.
+fn f(r: u32, key: &RoundKey) -> u32 {
+    let odd = r.rotate_right(3) ^ key.odd;
+    let even = r.rotate_left(1) ^ key.even;
+    SP[0][(odd >> 24) as usize & 63]
+        ^ SP[1][(even >> 24) as usize & 63]
+        ^ SP[2][(odd >> 16) as usize & 63]
+        ^ SP[3][(even >> 16) as usize & 63]
+        ^ SP[4][(odd >> 8) as usize & 63]
+        ^ SP[5][(even >> 8) as usize & 63]
+        ^ SP[6][odd as usize & 63]
+        ^ SP[7][even as usize & 63]
 }
 
 /// IP in five steps instead of 64: all bits that move equally far are moved at once.
