@@ -7,17 +7,18 @@
 
 use super::{permutation_p, substitute};
 
-/// P(S(…)) of one group of six bits: P sends each box's four bits to places of their own: `SP[box][bits]`, boxes from 0.
+/// P(S(…)) of one group of six bits: P sends each box's four bits to places of their own. `SP[box][byte]`, boxes from 0;
+/// the byte's two high bits make no difference, which costs 8 KiB instead of 2 and saves `f` the masking.
 /// `static`, for unoptimised code copies a `const`, all of it, each time that it is indexed.
-static SP: [[u32; 64]; 8] = sp_boxes();
+static SP: [[u32; 256]; 8] = sp_boxes();
 
-const fn sp_boxes() -> [[u32; 64]; 8] {
-    let mut sp = [[0; 64]; 8];
+const fn sp_boxes() -> [[u32; 256]; 8] {
+    let mut sp = [[0; 256]; 8];
     let mut i = 0;
-    while i < 8 * 64 {
-        let (number, bits) = (i / 64, i % 64);
+    while i < 8 * 256 {
+        let (number, byte) = (i / 256, i % 256);
         let of_this_box = 0xF000_0000 >> (4 * number);
-        sp[number][bits] = permutation_p(substitute((bits as u64) << (42 - 6 * number)) & of_this_box);
+        sp[number][byte] = permutation_p(substitute((byte as u64 & 63) << (42 - 6 * number)) & of_this_box);
         i += 1;
     }
     sp
@@ -96,10 +97,10 @@ fn f(r: u32, key: &RoundKey) -> u32 {
     let even = r.rotate_left(1) ^ key.even;
     // No two boxes set the same bit, so `|` and `^` give the same. But eight values joined by `^` the compiler makes one
     // chain, each waiting for the one before; pairs joined by `|` it leaves alone, and the processor joins them side by side.
-    let s1_s2 = SP[0][(odd >> 24) as usize & 63] | SP[1][(even >> 24) as usize & 63];
-    let s3_s4 = SP[2][(odd >> 16) as usize & 63] | SP[3][(even >> 16) as usize & 63];
-    let s5_s6 = SP[4][(odd >> 8) as usize & 63] | SP[5][(even >> 8) as usize & 63];
-    let s7_s8 = SP[6][odd as usize & 63] | SP[7][even as usize & 63];
+    let s1_s2 = SP[0][(odd >> 24) as u8 as usize] | SP[1][(even >> 24) as u8 as usize];
+    let s3_s4 = SP[2][(odd >> 16) as u8 as usize] | SP[3][(even >> 16) as u8 as usize];
+    let s5_s6 = SP[4][(odd >> 8) as u8 as usize] | SP[5][(even >> 8) as u8 as usize];
+    let s7_s8 = SP[6][odd as u8 as usize] | SP[7][even as u8 as usize];
     (s1_s2 ^ s3_s4) ^ (s5_s6 ^ s7_s8)
 }
 
