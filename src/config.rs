@@ -2,7 +2,7 @@
 //!
 //! Rules: strict. A name that is not known and a value that its option does not take are errors that say where it
 //! stands and what would be right. The command line wins over the file. Every verb knows every option, so that one
-//! file serves server and client. Not here: what an option does.
+//! file serves server and client; a verb's own options stand on the command line alone. Not here: what an option does.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -38,6 +38,34 @@ const OPTIONS: [[&str; 4]; 20] = [
     ["timeZone", "+HH:MM", "+08:00 in Chinese, else +00:00", "for showing times"],
     ["help", "", "", "show this"],
 ];
+
+/// Verb, name, kind of value and meaning of each option that one verb alone knows, and never server.conf.
+#[rustfmt::skip]
+const OWN_OPTIONS: [[&str; 4]; 4] = [
+    ["des", "decrypt", "", "decrypt instead"],
+    ["des", "text", "", "CBC over a whole text; with --decrypt TEXT is the ciphertext in hex"],
+    ["des", "iv", "HEX", "the initialisation vector of --text, 16 hex digits (a fresh one)"],
+    ["md5", "file", "PATH", "of a file instead of TEXT"],
+];
+
+/// Verbs that take words without a name: KEY, BLOCK, TEXT.
+const VERBS_WITH_WORDS: [&str; 2] = ["des", "md5"];
+
+/// What stands behind a verb and is its own.
+#[derive(Debug, Default)]
+pub struct Own {
+    /// Words without a name, in order.
+    pub words: Vec<String>,
+    options: Vec<(String, String)>,
+}
+
+impl Own {
+    /// The value of an option of the verb's own, empty for one that takes none. None: it was not given.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        let last = self.options.iter().rfind(|(given, _)| given == name);
+        last.map(|(_, value)| value.as_str())
+    }
+}
 
 /// All options, with their values.
 #[derive(Debug, Clone)]
@@ -149,19 +177,38 @@ fn masked(url: &str) -> String {
 /// current folder where there is one. None: `--help` was asked for. An error says what was wrong, where, and what would
 /// be right; the exit code is then 2.
 pub fn read(words: &[String]) -> Result<Option<Config>, String> {
+    read_for("server", words).map(|read| read.map(|(config, _)| config))
+}
+
+/// The same for a verb that may have words and options of its own.
+pub fn read_for(verb: &str, words: &[String]) -> Result<Option<(Config, Own)>, String> {
     let mut given: Vec<(&str, &str)> = Vec::new();
+    let mut own = Own::default();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let Some(name) = word.strip_prefix("--") else {
+            if VERBS_WITH_WORDS.contains(&verb) {
+                own.words.push(word.clone());
+                continue;
+            }
             let word = masked(word);
             return Err(format!("{word:?} is no option: options are written --name value"));
         };
-        known(name).map_err(|error| format!("--{name}: {error}"))?;
+        let own_option = OWN_OPTIONS.iter().find(|[of, own_name, ..]| *of == verb && *own_name == name);
+        if own_option.is_none() {
+            known(name, verb).map_err(|error| format!("--{name}: {error}"))?;
+        }
         if name == "help" {
             return Ok(None);
         }
-        let value = words.next().ok_or_else(|| format!("--{name} needs a value behind it"))?;
-        given.push((name, value));
+        let value = match own_option {
+            Some([_, _, "", _]) => "",
+            _ => words.next().ok_or_else(|| format!("--{name} needs a value behind it"))?,
+        };
+        match own_option {
+            Some(_) => own.options.push((name.to_owned(), value.to_owned())),
+            None => given.push((name, value)),
+        }
     }
 
     let mut config = defaults();
@@ -179,7 +226,7 @@ pub fn read(words: &[String]) -> Result<Option<Config>, String> {
     if matches!(&config.database, Database::Sqlite(path) if path.as_os_str().is_empty()) {
         config.database = Database::Sqlite(config.data_dir.join("minim.db"));
     }
-    Ok(Some(config))
+    Ok(Some((config, own)))
 }
 
 fn defaults() -> Config {
@@ -240,15 +287,17 @@ fn read_line(config: &mut Config, line: &[u8]) -> Result<(), String> {
     if name == "config" || name == "help" {
         return Err(format!("{name} stands on the command line alone"));
     }
-    known(name).map_err(|error| format!("{name}: {error}"))?;
+    known(name, "").map_err(|error| format!("{name}: {error}"))?;
     set(config, name, value).map_err(|error| format!("{name} = {}: {error}", masked(value)))
 }
 
-fn known(name: &str) -> Result<(), String> {
-    let names = OPTIONS.map(|[name, ..]| name);
+/// Whether there is such an option; those of the verb's own are in the list as well.
+fn known(name: &str, verb: &str) -> Result<(), String> {
+    let mut names = OPTIONS.map(|[name, ..]| name).to_vec();
     if names.contains(&name) {
         return Ok(());
     }
+    names.extend(OWN_OPTIONS.iter().filter(|[of, ..]| *of == verb).map(|[_, own_name, ..]| own_name));
     Err(format!("there is no such option; there are {}", names.join(", ")))
 }
 
@@ -347,6 +396,10 @@ pub fn help() -> String {
     for [name, value, default, meaning] in OPTIONS {
         lines += &format!("  {:24}{meaning}", format!("--{name} {value}"));
         lines += &if default.is_empty() { "\n".to_owned() } else { format!(" ({default})\n") };
+    }
+    lines += "\noptions of one verb (on the command line alone):\n";
+    for [verb, name, value, meaning] in OWN_OPTIONS {
+        lines += &format!("  {:24}{meaning}\n", format!("{verb} --{name} {value}"));
     }
     lines
 }

@@ -12,6 +12,7 @@ pub mod harmless; //    what a terminal must not obey          needs nothing
 pub mod warnings; //    warnings for the operator              needs nothing
 pub mod md5_check; //   MD5, HMAC, passwords, random bytes     needs limits
 pub mod config; //      options and server.conf                needs limits
+pub mod cipher_page; // what the verbs des and md5 show        needs des, md5_check, config, harmless
 pub mod message; //     the dictionary of both sides           needs nothing
 pub mod fields; //      what each field of a request may be    needs limits, message
 pub mod http; //        HTTP/1.1; knows nothing of chat        needs limits, clock

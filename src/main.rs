@@ -7,8 +7,8 @@
 use std::io::{self, BufReader, IsTerminal, Write};
 use std::process::ExitCode;
 
-use minim::config::{self, Config};
-use minim::{client, server};
+use minim::config::{self, Config, Own};
+use minim::{cipher_page, client, server};
 
 const VERBS: &str = "\
 minim: a LAN instant messenger to learn from
@@ -16,6 +16,9 @@ minim: a LAN instant messenger to learn from
   cargo run                the same as `cargo run server`
   cargo run server         start the server; the first run makes the data folder and the database
   cargo run client         start a console client
+  cargo run des KEY BLOCK  show DES at work on one block: key schedule and 16 rounds (KEY and BLOCK: 16 hex digits)
+  cargo run des KEY TEXT --text   show CBC at work on a text
+  cargo run md5 TEXT       MD5 of a text, or with --file PATH of a file
   cargo run help           this; so does --help behind a verb
 
 ";
@@ -35,37 +38,64 @@ fn main() -> ExitCode {
     let start = match verb.as_str() {
         "server" => start_server,
         "client" => start_client,
+        "des" => show_des,
+        "md5" => show_md5,
         "help" => return help(),
         other => {
-            return wrong(&format!("there is no verb {other:?}; there are server, client and help"));
+            return wrong(&format!(
+                "there is no verb {other:?}; there are server, client, des, md5 and help"
+            ));
         }
     };
-    match config::read(&words) {
+    match config::read_for(&verb, &words) {
         Ok(None) => help(),
-        Ok(Some(config)) => start(config),
+        Ok(Some((config, own))) => start(config, own),
         Err(error) => wrong(&error),
     }
 }
 
-fn start_server(config: Config) -> ExitCode {
+fn start_server(config: Config, _: Own) -> ExitCode {
     match server::run(config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("minim: {reason}");
-            ExitCode::FAILURE
-        }
+        Err(reason) => failed(&reason),
     }
 }
 
-fn start_client(config: Config) -> ExitCode {
+fn start_client(config: Config, _: Own) -> ExitCode {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     ExitCode::from(client::run(config, BufReader::new(io::stdin()), io::stdout(), is_terminal))
 }
 
-/// What there is, on standard output; one that is gone is no failure of ours.
+fn show_des(_: Config, own: Own) -> ExitCode {
+    show(cipher_page::des(&own))
+}
+
+fn show_md5(_: Config, own: Own) -> ExitCode {
+    show(cipher_page::md5(&own))
+}
+
+fn show(page: Result<String, cipher_page::Error>) -> ExitCode {
+    match page {
+        Ok(page) => print(&page),
+        Err(cipher_page::Error::CommandLine(sentence)) => wrong(&sentence),
+        Err(cipher_page::Error::Unreadable(sentence)) => failed(&sentence),
+    }
+}
+
+/// What there is.
 fn help() -> ExitCode {
-    let _ = io::stdout().write_all(format!("{VERBS}{}", config::help()).as_bytes());
+    print(&format!("{VERBS}{}", config::help()))
+}
+
+/// On standard output; one that is gone is no failure of ours.
+fn print(page: &str) -> ExitCode {
+    let _ = io::stdout().write_all(page.as_bytes());
     ExitCode::SUCCESS
+}
+
+fn failed(reason: &str) -> ExitCode {
+    eprintln!("minim: {reason}");
+    ExitCode::FAILURE
 }
 
 fn wrong(error: &str) -> ExitCode {

@@ -8,6 +8,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
+use std::io::{self, Read};
 
 use md5::{Digest, Md5};
 
@@ -30,6 +31,13 @@ const MAX_STORED_ROUNDS: u32 = 10 * PASSWORD_ROUNDS;
 /// MD5 (RFC 1321) of `bytes`, 16 bytes.
 pub fn md5(bytes: &[u8]) -> [u8; 16] {
     Md5::digest(bytes).into()
+}
+
+/// MD5 of all that `reader` gives until its end, in pieces of 8 KiB: a file of any size takes no more memory than that.
+pub fn md5_of_stream(reader: &mut impl Read) -> io::Result<[u8; 16]> {
+    let mut md5 = Md5::new();
+    io::copy(reader, &mut md5)?;
+    Ok(md5.finalize().into())
 }
 
 /// Two lower-case hex digits for each byte, the high one first.
