@@ -2,7 +2,8 @@
 //!
 //! Rules: bytes go in and bytes come out, except where "text" is said; hex is lower case. A secret is compared with
 //! `equal`. MD5 is here because the course speaks of it. Who makes two files can give them one MD5 in seconds (a
-//! collision); a second file for a given MD5 nobody can make yet. So it tells a damaged file; don't trust it against forgers. HMAC-MD5 is not broken by that, but programs of today use HMAC-SHA-256.
+//! collision); a second file for a given MD5 nobody can make yet. So it tells a damaged file; don't trust it against
+//! forgers. HMAC-MD5 is not broken by that, but programs of today use HMAC-SHA-256.
 //! Not here: MD5 itself (the md-5 crate), which keys there are (wire.rs), the brake (server/sessions.rs).
 //! Start with `hmac_md5`; the rest is built on it.
 
