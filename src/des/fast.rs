@@ -9,7 +9,7 @@ use super::{permutation_p, substitute};
 
 /// P(S(…)) of one group of six bits: P sends each box's four bits to places of their own. `SP[box][byte]`, boxes from 0;
 /// the byte's two high bits make no difference, which costs 8 KiB instead of 2 and saves `f` the masking.
-/// `static`, for unoptimised code copies a `const`, all of it, each time that it is indexed.
+/// `static`: unoptimised code copies a `const`, all of it, each time that it is indexed.
 static SP: [[u32; 256]; 8] = sp_boxes();
 
 const fn sp_boxes() -> [[u32; 256]; 8] {
@@ -52,7 +52,8 @@ pub fn cbc_encrypt(keys: &[RoundKey; 16], iv: &[u8; 8], blocks: &mut [[u8; 8]]) 
 }
 
 /// The same backwards. Here no block waits for another: three go through the rounds side by side, and while one waits for
-/// a table the processor works on the others. (With four it runs out of registers.)
+/// a table the processor works on the others. (A fourth brings 4 % more; without the rows of 256, for want of registers, it
+/// loses.)
 pub fn cbc_decrypt(keys: &[RoundKey; 16], iv: &[u8; 8], blocks: &mut [[u8; 8]]) {
     let mut keys = *keys;
     keys.reverse(); // from K16 to K1
@@ -104,7 +105,8 @@ fn f(r: u32, key: &RoundKey) -> u32 {
     (s1_s2 ^ s3_s4) ^ (s5_s6 ^ s7_s8)
 }
 
-/// IP in five steps instead of 64: all bits that move equally far are moved at once.
+/// IP in five steps instead of 64. Count the places from 0, in binary: IP only puts the six digits of a bit's place in
+/// another order and turns some over. Each step exchanges two digits, for all 64 bits at once.
 fn initial_permutation(block: u64) -> (u32, u32) {
     let (mut l, mut r) = ((block >> 32) as u32, block as u32);
     exchange(&mut l, &mut r, 4, 0x0F0F_0F0F);
