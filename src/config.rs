@@ -173,15 +173,10 @@ fn masked(url: &str) -> String {
     format!("{scheme}://{user}{secret}{}", &rest[at..])
 }
 
-/// The options of a command line (the words behind the verb), and of the file that it names, or of `server.conf` in the
-/// current folder where there is one. None: `--help` was asked for. An error says what was wrong, where, and what would
-/// be right; the exit code is then 2.
-pub fn read(words: &[String]) -> Result<Option<Config>, String> {
-    read_for("server", words).map(|read| read.map(|(config, _)| config))
-}
-
-/// The same for a verb that may have words and options of its own.
-pub fn read_for(verb: &str, words: &[String]) -> Result<Option<(Config, Own)>, String> {
+/// The options of a command line (`words` stand behind the verb), of the file that it names, or of `server.conf` in the
+/// current folder where there is one, and what is the verb's own. None: `--help` was asked for. An error says what was
+/// wrong, where, and what would be right; the exit code is then 2.
+pub fn read(verb: &str, words: &[String]) -> Result<Option<(Config, Own)>, String> {
     let mut given: Vec<(&str, &str)> = Vec::new();
     let mut own = Own::default();
     let mut words = words.iter();

@@ -39,7 +39,8 @@ fn is_hidden(c: char) -> bool {
         | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-fn is_combining_mark(c: char) -> bool {
+/// Marks that stand over or under the character before them.
+pub fn is_combining_mark(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{610}'..='\u{61a}'
         | '\u{64b}'..='\u{65f}' | '\u{1ab0}'..='\u{1aff}' | '\u{20d0}'..='\u{20ff}'
         | '\u{3099}'..='\u{309a}' | '\u{fe20}'..='\u{fe2f}')

@@ -47,7 +47,7 @@ fn main() -> ExitCode {
             ));
         }
     };
-    match config::read_for(&verb, &words) {
+    match config::read(&verb, &words) {
         Ok(None) => help(),
         Ok(Some((config, own))) => start(config, own),
         Err(error) => wrong(&error),

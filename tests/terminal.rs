@@ -189,7 +189,7 @@ impl Terminal {
         let mut words = vec!["--chatPort", &chat, "--httpPort", &http, "--lang", "en"];
         words.extend(options);
         let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-        let Ok(Some(config)) = config::read(&words) else { panic!("the options are right") };
+        let Ok(Some((config, _))) = config::read("client", &words) else { panic!("the options are right") };
 
         let screen = Arc::new((Mutex::new(Emulator::new(columns, rows)), Condvar::new()));
         let (keys, lines) = channel();

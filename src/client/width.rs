@@ -3,6 +3,8 @@
 //! `std` does not know widths. The ranges are those of Unicode 17 (East Asian Width: wide, fullwidth; emoji presentation)
 //! put together where nothing else lies between; characters that terminals disagree about count as most of them do.
 
+use crate::harmless::is_combining_mark;
+
 /// A row in pieces of at most `columns`; those behind the first begin with four spaces.
 pub fn broken(row: &str, columns: usize) -> Vec<String> {
     let mut pieces = Vec::new();
@@ -55,14 +57,6 @@ pub fn table(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().map(padded).collect()
 }
 
-/// Characters without a column of their own: they stand over or join their neighbours. Ranges, sorted, ends included.
-#[rustfmt::skip]
-const ZERO: [(u32, u32); 13] = [
-    (0x0300, 0x036f), (0x0483, 0x0489), (0x0591, 0x05bd), (0x0610, 0x061a), (0x064b, 0x065f), (0x1ab0, 0x1aff),
-    (0x200b, 0x200d), (0x2060, 0x2060), (0x20d0, 0x20ff), (0x3099, 0x309a), (0xfe00, 0xfe0f), (0xfe20, 0xfe2f),
-    (0xe0100, 0xe01ef),
-];
-
 /// Characters of two columns: Chinese, Japanese, Korean, emoji. Ranges, sorted, ends included.
 #[rustfmt::skip]
 const WIDE: [(u32, u32); 58] = [
@@ -79,14 +73,18 @@ const WIDE: [(u32, u32); 58] = [
 ];
 
 fn width_of(c: char) -> usize {
-    let code = u32::from(c);
-    if is_in(code, &ZERO) {
+    if is_combining_mark(c) || is_joiner(c) {
         0
-    } else if is_in(code, &WIDE) {
+    } else if is_in(u32::from(c), &WIDE) {
         2
     } else {
         1
     }
+}
+
+/// Zero-width spaces and joiners, and selectors of a variant of the character before.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// Binary search in sorted ranges.
