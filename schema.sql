@@ -1,4 +1,5 @@
 -- The tables of minim, for SQLite and MySQL alike: what stands in a comment with an exclamation mark, MySQL reads.
+-- A statement ends with the line.
 -- Times are milliseconds since 1970. Lengths are checked by the server, since SQLite does not.
 -- The server keeps the MD5 of this file in minimSchema and refuses a database made by another one.
 
@@ -12,7 +13,7 @@ CREATE TABLE users (
     picUrl VARCHAR(200) NOT NULL,
     updateTime BIGINT NOT NULL,
     CONSTRAINT loginKeyOnce UNIQUE (loginKey)
-) /*! DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
+) /*! ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
 
 -- One row a friendship, whoever asked: uid is the smaller of the two.
 CREATE TABLE friends (
@@ -23,7 +24,7 @@ CREATE TABLE friends (
     CONSTRAINT friendOnce UNIQUE (uid, friendId),
     FOREIGN KEY (uid) REFERENCES users (id),
     FOREIGN KEY (friendId) REFERENCES users (id)
-) /*! DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
+) /*! ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
 CREATE INDEX friendOf ON friends (friendId);
 
 -- A group without members is no more; its row stays, so that its history stays readable.
@@ -33,7 +34,7 @@ CREATE TABLE groupChat (
     gname VARCHAR(50) NOT NULL,
     updateTime BIGINT NOT NULL,
     FOREIGN KEY (createUid) REFERENCES users (id)
-) /*! DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
+) /*! ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
 CREATE INDEX groupOwner ON groupChat (createUid);
 
 CREATE TABLE groupMembers (
@@ -44,7 +45,7 @@ CREATE TABLE groupMembers (
     CONSTRAINT memberOnce UNIQUE (gId, uId),
     FOREIGN KEY (gId) REFERENCES groupChat (id),
     FOREIGN KEY (uId) REFERENCES users (id)
-) /*! DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
+) /*! ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
 CREATE INDEX memberOf ON groupMembers (uId);
 
 -- An inbox: one row for each recipient, of a group's message also one for its sender.
@@ -52,7 +53,7 @@ CREATE TABLE message (
     id INTEGER PRIMARY KEY /*! AUTO_INCREMENT */,
     fromUid INTEGER NOT NULL,
     toUid INTEGER NOT NULL,
-    type INTEGER NOT NULL,              -- 1 text, 2 file; requests: 3 FRIEND, 4 GROUP, 5 JOIN
+    type INTEGER NOT NULL,              -- 1 said or sent (see msgType); requests: 2 FRIEND, 3 GROUP, 4 JOIN
     gId INTEGER NULL,
     handle INTEGER NOT NULL DEFAULT 0,  -- 0 waits, 1 handled or accepted, 2 refused
     sendTime BIGINT NOT NULL,
@@ -68,12 +69,12 @@ CREATE TABLE message (
     FOREIGN KEY (fromUid) REFERENCES users (id),
     FOREIGN KEY (toUid) REFERENCES users (id),
     FOREIGN KEY (gId) REFERENCES groupChat (id)
-) /*! DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
-CREATE INDEX messageInbox ON message (toUid, handle);
+) /*! ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
+CREATE INDEX messageInbox ON message (toUid, handle, type);
 CREATE INDEX messagePair ON message (fromUid, toUid, gId);
 CREATE INDEX messageGroup ON message (gId, toUid);
 /*! ALTER TABLE message MODIFY id BIGINT NOT NULL AUTO_INCREMENT */;
 
 CREATE TABLE minimSchema (
     md5 CHAR(32) NOT NULL
-) /*! DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
+) /*! ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;

@@ -69,10 +69,26 @@ pub const SESSIONS_PER_USER: usize = 8;
 /// A session without request and connection ends after so long. server/sessions.rs.
 pub const SESSION_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How long a statement waits for a database file that another program holds. store.rs, store/driver/sqlite.rs.
+/// How long a statement waits for a database file that another program holds, and a reader for a connection of the pool.
+/// store/sqlite.rs, store/readers.rs.
 pub const DATABASE_BUSY_DEADLINE: Duration = Duration::from_secs(5);
-/// Connections to the database that read at the same time. store.rs.
+/// Connections to the database that read at the same time; one more writes. store/readers.rs.
 pub const DATABASE_READERS: usize = 4;
+/// Jobs in one transaction, at most: the first of them waits for the last. store/writer.rs.
+pub const DATABASE_BATCH: usize = 256;
+/// Statements that a connection keeps prepared: those of a batch differ by its size. store/sqlite.rs, store/mysql.rs.
+pub const DATABASE_STATEMENTS: usize = 256;
+/// For connecting to a database server. store/mysql.rs.
+pub const DATABASE_CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// For sending to a database server, and for its answer: longer than any lock is waited for. store/mysql.rs.
+pub const DATABASE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a statement waits for a row or table that another program holds in a database server; whole seconds, and so
+/// short because all who write wait with it. store/mysql.rs.
+pub const DATABASE_LOCK_DEADLINE: Duration = Duration::from_secs(1);
+/// A database server that has not heard of the writing connection for so long frees its lock. store/mysql.rs.
+pub const DATABASE_WRITER_LIFE: Duration = Duration::from_secs(60);
+/// So often the writing connection is used at least: well within its life. store/writer.rs.
+pub const DATABASE_PING: Duration = Duration::from_secs(20);
 /// Rows of a search for users. store.rs.
 pub const MAX_FOUND: usize = 50;
 /// Rows of /getNoHandleMessages. server/api.rs.

@@ -1,50 +1,56 @@
 //! The store: all the SQL there is, in words that SQLite and MySQL both take. It knows no socket.
 //!
 //! Rules: what a function here has returned `Ok` for is on the disk. Whatever is checked and then written stands in
-//! one transaction, and one connection does all writing, so nothing changes between the check and the write. Reading
-//! has connections of its own and waits for no writer. Nothing is found by "id above the last one seen".
-//! Beneath it a driver (store/driver.rs) only runs a statement with parameters. Not here: who hears of it
-//! (server/online.rs). Start with `add_message`.
+//! one transaction, and one thread does all writing (store/writer.rs), so nothing changes between the check and the
+//! write. Reading has connections of its own (store/readers.rs) and waits for no writer. Nothing is found by "id above
+//! the last one seen". Beneath it a driver (store/driver.rs) only runs a statement with parameters. Not here: who hears
+//! of it (server/online.rs). Start with `add_message`.
 
+#[cfg(not(feature = "sqlite"))]
+mod absent;
 mod driver;
+mod mysql;
+mod readers;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod writer;
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::path::Path;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::now_ms;
 use crate::config::Database;
-use crate::limits::{DATABASE_BUSY_DEADLINE, DATABASE_READERS, MAX_FOUND};
+use crate::limits::MAX_FOUND;
 use crate::md5_check::{hex, md5};
 use crate::message::{ChatSendMsg, Code, Envelope, FromServer, NewUser, Refusal, User};
 use crate::warnings::Warnings;
 
 use driver::{Connection, Failure, Row, Value};
+use readers::Readers;
+use writer::{Change, Job, Message};
 
 /// The tables, and the text whose MD5 a database is known by.
 const SCHEMA: &str = include_str!("../schema.sql");
 
-/// `message.type` of a text.
-const TEXT: u64 = 1;
-/// `message.type` of who asks to be friends. From here on a row is a request, and waits for messageHandle.
-const FRIEND: u64 = 3;
+/// `message.type` of what somebody said or sent: msgType tells which.
+const SAID: u64 = 1;
+/// `message.type` of who asks to be friends: a request, and waits for messageHandle.
+const FRIEND: u64 = 2;
 
 /// The columns that `user` reads: 0 uid, 1 loginName, 2 username, 3 sex, 4 picUrl.
 const USER: &str = "u.id, u.loginName, u.username, u.sex, u.picUrl";
 /// The columns that `pushed` reads: 0 id, 1 type, 2 fromUid, 3 username, 4 loginName, 5 toUid, 6 sendTime, 7 msgType,
-/// 8 msgText.
-const MESSAGE: &str = "SELECT m.id, m.type, m.fromUid, u.username, u.loginName, m.toUid, m.sendTime, \
-                       m.msgType, m.msgText FROM message m JOIN users u ON u.id = m.fromUid";
+/// 8 msgText, 9 clientNo.
+const MESSAGE: &str = "SELECT m.id, m.type, m.fromUid, u.username, u.loginName, m.toUid, m.sendTime, m.msgType, \
+                       m.msgText, m.clientNo FROM message m JOIN users u ON u.id = m.fromUid";
 
 /// The database, open for as long as the server runs.
 pub struct Store {
-    /// The one connection that writes. Held for one transaction; no other lock is taken meanwhile.
-    writer: Mutex<Connection>,
+    /// To the thread that writes.
+    writer: Sender<Job>,
     readers: Readers,
     failures: Warnings,
-    /// Locked while the database is ours: a second server would not hear what this one acknowledged.
-    _lock: File,
 }
 
 /// A message that was stored, or had been stored before.
@@ -67,7 +73,7 @@ pub enum Waiting {
 }
 
 /// Why a job was not done.
-enum Trouble {
+pub enum Trouble {
     /// A rule forbids it.
     Refused(Refusal),
     /// The database could not.
@@ -90,59 +96,39 @@ impl Store {
     /// Opens the database, makes it where it is absent, and refuses one of another schema or program untouched. The
     /// error is a sentence for the operator.
     pub fn open(place: &Database) -> Result<Store, String> {
-        let Database::Sqlite(path) = place else {
-            let right = "this version keeps its data in SQLite alone, sqlite:PATH";
-            return Err(format!("cannot use the database {place} (--database): {right}"));
-        };
-        let sentence = |failure: Failure| format!("cannot use the database {place}: {failure}");
-        let mut is_unmarked = false;
-        if !is_new(path) {
-            let looked_at = Connection::look(path).and_then(|mut db| is_marked(&mut db, place));
-            is_unmarked = !looked_at.map_err(sentence)?;
-        }
-        let lock = lock(path, place)?;
-        let mark = format!("INSERT INTO minimSchema VALUES ('{}');", schema_md5());
-        if is_new(path) {
-            Connection::create(path, &format!("{SCHEMA}{mark}")).map_err(sentence)?;
-        } else if is_unmarked {
-            Connection::run_alone(path, &mark).map_err(sentence)?;
-        }
-        Store::open_ours(path, lock).map_err(sentence)
-    }
-
-    fn open_ours(path: &Path, lock: File) -> Result<Store, Failure> {
-        let writer = Mutex::new(Connection::open(path)?);
-        let mut idle = Vec::new();
-        for _ in 0..DATABASE_READERS {
-            idle.push(Connection::open(path)?); // now: later there may be no descriptors left
-        }
-        let readers = Readers { idle: Mutex::new(idle), returned: Condvar::new() };
-        Ok(Store { writer, readers, failures: Warnings::default(), _lock: lock })
-    }
-
-    /// Does `job` in a transaction: all of it, or nothing when it returns an error.
-    fn write<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, Trouble>) -> Result<T, Refusal> {
-        let mut db = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let begun = db.run(Connection::BEGIN, &[]).map_err(Trouble::from);
-        let outcome = begun.and_then(|_| job(&mut db)).and_then(|done| {
-            db.run("COMMIT", &[])?;
-            Ok(done)
+        let opened = missing(place).and_then(|missing| {
+            let writer = Connection::open_to_write(place, &missing)?;
+            Ok((writer, Readers::open(place)?))
         });
-        if outcome.is_err() {
-            let _ = db.run("ROLLBACK", &[]); // fails where the failure ended the transaction already
-        }
-        drop(db); // before anything is said: standard error may be slow
-        outcome.map_err(|trouble| self.refusal(trouble))
+        let (writer, readers) =
+            opened.map_err(|failure| format!("cannot use the database {place} (--database): {failure}"))?;
+        let writer =
+            writer::start(place, writer).map_err(|error| format!("no thread for the database: {error}"))?;
+        Ok(Store { writer, readers, failures: Warnings::default() })
+    }
+
+    /// Does `job` in a transaction: all of it, or nothing when it returns an error. It refuses before it writes, since
+    /// others may share the transaction.
+    fn write<T: Send + 'static>(
+        &self,
+        job: impl Fn(&mut Connection) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let result = Arc::new(Mutex::new(None));
+        let kept = result.clone();
+        let work = move |db: &mut Connection| {
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(job(db)?);
+            Ok(())
+        };
+        let (answer, done) = channel();
+        let asked = self.writer.send(Job::Change(Change { work: Box::new(work), answer }));
+        let outcome = asked.ok().and_then(|()| done.recv().ok()).unwrap_or_else(|| Err(no_writer()));
+        let result = result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        outcome.and_then(|()| result.ok_or_else(no_writer)).map_err(|trouble| self.refusal(trouble))
     }
 
     /// Does `job`, which only reads, by a connection that waits for no writer.
-    fn read<T>(&self, job: impl FnOnce(&mut Connection) -> Result<T, Trouble>) -> Result<T, Refusal> {
-        let outcome = self.readers.take().map_err(Trouble::from).and_then(|mut db| {
-            let outcome = job(&mut db);
-            self.readers.give_back(db);
-            outcome
-        });
-        outcome.map_err(|trouble| self.refusal(trouble))
+    fn read<T>(&self, job: impl Fn(&mut Connection) -> Result<T, Trouble>) -> Result<T, Refusal> {
+        self.readers.read(job).map_err(|trouble| self.refusal(trouble))
     }
 
     /// What users hear of a trouble. Why the database is away, the operator hears alone.
@@ -154,7 +140,7 @@ impl Store {
         self.failures.warn(&format!("database: {failure}"));
         match failure {
             Failure::DiskFull => Refusal::new(Code::DiskFull, "no room left on the server"),
-            Failure::Down(_) => Refusal::new(Code::DatabaseDown, "the database is away, nothing was stored"),
+            _ => Refusal::new(Code::DatabaseDown, "the database is away, try again"),
         }
     }
 
@@ -164,50 +150,27 @@ impl Store {
     }
 
     /// Station 4 of a message, CHAT_SEND_MSG: the same request (fromUid, clientNo) again gives the same answer and does nothing. `badRequest`
-    /// where the number was used for another one, `notFriends`, `noSuchUser`, `noSuchGroup`.
-    pub fn add_message(&self, from: u64, request: &ChatSendMsg) -> Result<Stored, Refusal> {
-        self.write(|db| {
-            if let Some(stored) = sent_before(db, from, request)? {
-                return Ok(stored);
-            }
-            if !request.is_friend {
-                let text = format!("toId: there is no group {}", request.to_id);
-                return Err(Refusal::new(Code::NoSuchGroup, text).into());
-            }
-            if !are_friends(db, from, request.to_id)? {
-                require_user(db, request.to_id)?;
-                return Err(Refusal::new(Code::NotFriends, "toId: not a friend of yours").into());
-            }
-            let values = [
-                from.into(),
-                request.to_id.into(),
-                TEXT.into(),
-                now_ms().into(),
-                request.client_no.into(),
-                request.msg_type.as_str().into(),
-                request.msg_text.as_str().into(),
-            ];
-            let insert = "INSERT INTO message (fromUid, toUid, type, sendTime, clientNo, msgType, msgText) \
-                          VALUES (?, ?, ?, ?, ?, ?, ?)";
-            db.run(insert, &values)?;
-            let sql = format!("{MESSAGE} WHERE m.fromUid = ? AND m.clientNo = ?");
-            let row = the_row(db, &sql, &[from.into(), request.client_no.into()])?;
-            let deliveries = vec![(row.number(5), pushed(&row))];
-            Ok(Stored { id: row.number(0), send_time: row.number(6), deliveries })
-        })
+    /// where the number was used for another one, `notFriends`, `noSuchUser`, `noSuchGroup`. Returns when it is on the disk.
+    pub fn add_message(&self, from: u64, request: ChatSendMsg) -> Result<Stored, Refusal> {
+        let (answer, stored) = channel();
+        let asked = self.writer.send(Job::Message(Message { from, request, answer }));
+        let outcome = asked.ok().and_then(|()| stored.recv().ok()).unwrap_or_else(|| Err(no_writer()));
+        outcome.map_err(|trouble| self.refusal(trouble))
     }
 
     /// CHAT_RECEIVED: these messages to `uid` are handled. Other ids and requests stay as they are.
     pub fn mark_received(&self, uid: u64, ids: &[u64]) -> Result<(), Refusal> {
-        let sql = "UPDATE message SET handle = 1, handleTime = ? \
-                   WHERE id = ? AND toUid = ? AND handle = 0 AND type < ?";
-        let now = now_ms();
-        self.write(|db| {
-            for &id in ids {
-                db.run(sql, &[now.into(), id.into(), uid.into(), FRIEND.into()])?;
-            }
-            Ok(())
-        })
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "UPDATE message SET handle = 1, handleTime = ? \
+             WHERE toUid = ? AND handle = 0 AND type = ? AND id IN ({})",
+            vec!["?"; ids.len()].join(", ")
+        );
+        let mut values = vec![now_ms().into(), uid.into(), SAID.into()];
+        values.extend(ids.iter().map(|&id| Value::from(id)));
+        self.write(move |db| Ok(db.run(&sql, &values).map(drop)?))
     }
 
     /// What waits for a user above `after_id`, each with its id, in order of id, at most `limit`.
@@ -218,52 +181,55 @@ impl Store {
         after_id: u64,
         limit: usize,
     ) -> Result<Vec<(u64, FromServer)>, Refusal> {
-        let (least, below) = match kind {
-            Waiting::Messages => (0, FRIEND),
-            Waiting::Requests => (FRIEND, u64::MAX),
-            Waiting::All => (0, u64::MAX),
+        let types = match kind {
+            Waiting::Messages => SAID..=SAID,
+            Waiting::Requests => FRIEND..=FRIEND,
+            Waiting::All => SAID..=FRIEND,
         };
         let sql = format!(
-            "{MESSAGE} WHERE m.toUid = ? AND m.handle = 0 AND m.type >= ? AND m.type < ? AND m.id > ? \
-             ORDER BY m.id LIMIT {limit}"
+            "{MESSAGE} WHERE m.toUid = ? AND m.handle = 0 AND m.type = ? AND m.id > ? ORDER BY m.id LIMIT {limit}"
         );
-        let rows = self.rows(&sql, &[uid.into(), least.into(), below.into(), after_id.into()])?;
-        Ok(rows.iter().map(|row| (row.number(0), pushed(row))).collect())
+        let mut rows = Vec::new();
+        for kind in types {
+            rows.extend(self.rows(&sql, &[uid.into(), kind.into(), after_id.into()])?);
+        }
+        rows.sort_by_key(|row| row.number(0));
+        Ok(rows.iter().take(limit).map(|row| (row.number(0), pushed(row))).collect())
     }
 
     /// The newest id among the messages and files that wait for a user, or 0.
     pub fn last_unhandled(&self, uid: u64) -> Result<u64, Refusal> {
-        let sql = "SELECT MAX(id) FROM message WHERE toUid = ? AND handle = 0 AND type < ?";
-        let rows = self.rows(sql, &[uid.into(), FRIEND.into()])?;
+        let sql = "SELECT id FROM message WHERE toUid = ? AND handle = 0 AND type = ? ORDER BY id DESC LIMIT 1";
+        let rows = self.rows(sql, &[uid.into(), SAID.into()])?;
         Ok(rows.first().map_or(0, |row| row.number(0)))
     }
 
     /// How many private messages of each sender, by uid, wait for a user.
     pub fn unread(&self, uid: u64) -> Result<HashMap<u64, u64>, Refusal> {
         let sql = "SELECT fromUid, COUNT(*) FROM message \
-                   WHERE toUid = ? AND handle = 0 AND type < ? AND gId IS NULL GROUP BY fromUid";
-        let rows = self.rows(sql, &[uid.into(), FRIEND.into()])?;
+                   WHERE toUid = ? AND handle = 0 AND type = ? AND gId IS NULL GROUP BY fromUid";
+        let rows = self.rows(sql, &[uid.into(), SAID.into()])?;
         Ok(rows.iter().map(|row| (row.number(0), row.number(1))).collect())
     }
 
     /// A new user, with the digest of the password; the uid. `loginNameTaken`.
     pub fn add_user(&self, new: &NewUser, digest: &str) -> Result<u64, Refusal> {
         let key = [login_key(&new.login_name)];
-        let by_key = "SELECT id FROM users WHERE loginKey = ?";
-        self.write(|db| {
+        let values = [
+            digest.into(),
+            new.login_name.as_str().into(),
+            key[0].clone(),
+            new.username.as_str().into(),
+            new.sex.into(),
+            new.pic_url.as_str().into(),
+            now_ms().into(),
+        ];
+        let taken = format!("loginName: {} is taken, choose another", new.login_name);
+        self.write(move |db| {
+            let by_key = "SELECT id FROM users WHERE loginKey = ?";
             if !db.rows(by_key, &key)?.is_empty() {
-                let text = format!("loginName: {} is taken, choose another", new.login_name);
-                return Err(Refusal::new(Code::LoginNameTaken, text).into());
+                return Err(Refusal::new(Code::LoginNameTaken, taken.clone()).into());
             }
-            let values = [
-                digest.into(),
-                new.login_name.as_str().into(),
-                key[0].clone(),
-                new.username.as_str().into(),
-                new.sex.into(),
-                new.pic_url.as_str().into(),
-                now_ms().into(),
-            ];
             let insert = "INSERT INTO users (pwd, loginName, loginKey, username, sex, picUrl, updateTime) \
                           VALUES (?, ?, ?, ?, ?, ?, ?)";
             db.run(insert, &values)?;
@@ -321,7 +287,7 @@ impl Store {
     pub fn ask_friend(&self, uid: u64, friend_id: u64) -> Result<(u64, Option<FromServer>), Refusal> {
         let key = [uid.into(), friend_id.into(), FRIEND.into()];
         let open = format!("{MESSAGE} WHERE m.fromUid = ? AND m.toUid = ? AND m.type = ? AND m.handle = 0");
-        self.write(|db| {
+        self.write(move |db| {
             may_be_asked(db, uid, friend_id)?;
             if let Some(row) = db.rows(&open, &key)?.first() {
                 return Ok((row.number(0), None));
@@ -335,7 +301,7 @@ impl Store {
 
     /// messageHandle of a request to `uid`. The new friend's uid where it was accepted. `noSuchMessage`, `already`.
     pub fn answer_request(&self, uid: u64, id: u64, accept: bool) -> Result<Option<u64>, Refusal> {
-        self.write(|db| {
+        self.write(move |db| {
             let sql = "SELECT fromUid, handle FROM message WHERE id = ? AND toUid = ? AND type = ?";
             let rows = db.rows(sql, &[id.into(), uid.into(), FRIEND.into()])?;
             let Some(row) = rows.first() else {
@@ -360,7 +326,7 @@ impl Store {
 
     /// Ends a friendship. `notFriends`, `noSuchUser`.
     pub fn delete_friend(&self, uid: u64, friend_id: u64) -> Result<(), Refusal> {
-        self.write(|db| {
+        self.write(move |db| {
             require_user(db, friend_id)?;
             let delete = "DELETE FROM friends WHERE uid = ? AND friendId = ?";
             if db.run(delete, &pair(uid, friend_id))? == 0 {
@@ -396,25 +362,125 @@ fn pushed(row: &Row) -> FromServer {
     FromServer::ChatSendMsg { envelope, msg_text: row.text(8) }
 }
 
-/// The answer to an earlier request of this number, if there was one, and if it was this request.
-fn sent_before(db: &mut Connection, from: u64, request: &ChatSendMsg) -> Result<Option<Stored>, Trouble> {
-    let sql = "SELECT id, sendTime, toUid, msgType, msgText FROM message WHERE fromUid = ? AND clientNo = ?";
-    let rows = db.rows(sql, &[from.into(), request.client_no.into()])?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let is_same = request.is_friend
-        && row.number(2) == request.to_id
-        && row.text(3) == request.msg_type
-        && row.text(4) == request.msg_text;
-    if !is_same {
-        return Err(Refusal::bad("clientNo: was used for another message").into());
+/// Stores the messages that gathered, those that may be, by four statements for all of them. What each came to, in
+/// order. `in_doubt`: what is on the disk of these, nobody was told of yet.
+fn add_messages(
+    db: &mut Connection,
+    messages: &[Message],
+    in_doubt: &HashSet<(u64, u64)>,
+) -> Result<Vec<Result<Stored, Refusal>>, Failure> {
+    let earlier = rows_by_key(db, messages.iter())?;
+    let friends = friendships(db, messages)?;
+    let now = now_ms();
+    let mut refusals = Vec::new();
+    let mut new = Vec::new();
+    for message in messages {
+        let refusal = match earlier.get(&message.key()) {
+            Some(row) => refuse_another(&message.request, row),
+            None => refuse_stranger(db, message, &friends)?,
+        };
+        if refusal.is_none() && !earlier.contains_key(&message.key()) {
+            new.push(message);
+        }
+        refusals.push(refusal);
     }
-    Ok(Some(Stored { id: row.number(0), send_time: row.number(1), deliveries: Vec::new() }))
+    let insert = "INSERT INTO message (fromUid, toUid, type, sendTime, clientNo, msgType, msgText) VALUES";
+    let values = |message: &&Message| {
+        let Message { from, request, .. } = message;
+        vec![
+            Value::from(*from),
+            request.to_id.into(),
+            SAID.into(),
+            now.into(),
+            request.client_no.into(),
+            request.msg_type.as_str().into(),
+            request.msg_text.as_str().into(),
+        ]
+    };
+    db.insert(insert, &new.iter().map(values).collect::<Vec<_>>())?;
+    let written = rows_by_key(db, new.iter().copied())?;
+
+    let mut outcomes = Vec::new();
+    for (message, refusal) in messages.iter().zip(refusals) {
+        let (earlier, written) = (earlier.get(&message.key()), written.get(&message.key()));
+        outcomes.push(match (refusal, earlier, written) {
+            (Some(refusal), ..) => Err(refusal),
+            (None, Some(row), _) if in_doubt.contains(&message.key()) => Ok(stored(row, true)),
+            (None, Some(row), _) => Ok(stored(row, false)),
+            (None, None, Some(row)) => Ok(stored(row, true)),
+            (None, None, None) => return Err(Failure::Statement(NOT_THERE.to_owned())),
+        });
+    }
+    Ok(outcomes)
 }
+
+/// The rows of messages, by fromUid and clientNo.
+fn rows_by_key<'a>(
+    db: &mut Connection,
+    messages: impl Iterator<Item = &'a Message>,
+) -> Result<HashMap<(u64, u64), Row>, Failure> {
+    let keys: Vec<[Value; 2]> =
+        messages.map(|message| [message.from.into(), message.request.client_no.into()]).collect();
+    let rows = db.rows_of_pairs(&format!("{MESSAGE} WHERE (m.fromUid, m.clientNo)"), &keys)?;
+    Ok(rows.into_iter().map(|row| ((row.number(2), row.number(9)), row)).collect())
+}
+
+/// Which of the senders and recipients are friends; the smaller uid stands first.
+fn friendships(db: &mut Connection, messages: &[Message]) -> Result<HashSet<(u64, u64)>, Failure> {
+    let private = messages.iter().filter(|message| message.request.is_friend);
+    let pairs: Vec<[Value; 2]> = private.map(|message| pair(message.from, message.request.to_id)).collect();
+    let rows = db.rows_of_pairs("SELECT uid, friendId FROM friends WHERE (uid, friendId)", &pairs)?;
+    Ok(rows.iter().map(|row| (row.number(0), row.number(1))).collect())
+}
+
+/// The number of `request` was used for what stands in `row`: that must be the same.
+fn refuse_another(request: &ChatSendMsg, row: &Row) -> Option<Refusal> {
+    let is_same = request.is_friend
+        && row.number(5) == request.to_id
+        && row.text(7) == request.msg_type
+        && row.text(8) == request.msg_text;
+    (!is_same).then(|| Refusal::bad("clientNo: was used for another message"))
+}
+
+/// A new message may go to a friend alone.
+fn refuse_stranger(
+    db: &mut Connection,
+    message: &Message,
+    friends: &HashSet<(u64, u64)>,
+) -> Result<Option<Refusal>, Failure> {
+    let (from, to) = (message.from, message.request.to_id);
+    if !message.request.is_friend {
+        let text = format!("toId: there is no group {to}");
+        return Ok(Some(Refusal::new(Code::NoSuchGroup, text)));
+    }
+    if friends.contains(&(from.min(to), from.max(to))) {
+        return Ok(None);
+    }
+    let refusal = match require_user(db, to) {
+        Ok(()) => Refusal::new(Code::NotFriends, "toId: not a friend of yours"),
+        Err(Trouble::Refused(no_such_user)) => no_such_user,
+        Err(Trouble::Failed(failure)) => return Err(failure),
+    };
+    Ok(Some(refusal))
+}
+
+/// What the sender of the message in `row` is told, and, when it is new, the recipient.
+fn stored(row: &Row, is_new: bool) -> Stored {
+    let deliveries = if is_new { vec![(row.number(5), pushed(row))] } else { Vec::new() };
+    Stored { id: row.number(0), send_time: row.number(6), deliveries }
+}
+
+/// The thread that writes has ended: it never should.
+fn no_writer() -> Trouble {
+    Trouble::Failed(Failure::Down("the thread that writes has ended; start the server again".to_owned()))
+}
+
+const NOT_THERE: &str = "a row that was just written is not there";
 
 /// The row that was written just now.
 fn the_row(db: &mut Connection, sql: &str, parameters: &[Value]) -> Result<Row, Failure> {
     let row = db.rows(sql, parameters)?.into_iter().next();
-    row.ok_or_else(|| Failure::Down("a row that was just written is not there".to_owned()))
+    row.ok_or_else(|| Failure::Statement(NOT_THERE.to_owned()))
 }
 
 /// Login names are compared in small letters; Rust folds them, so that both engines agree.
@@ -467,64 +533,29 @@ fn befriend(db: &mut Connection, asker: u64, uid: u64, now: u64) -> Result<(), F
     Ok(())
 }
 
-/// The connections that read, `DATABASE_READERS` of them.
-struct Readers {
-    /// Those at rest. Held to take one or give it back.
-    idle: Mutex<Vec<Connection>>,
-    returned: Condvar,
-}
-
-impl Readers {
-    /// A connection at rest, or the next that is given back.
-    fn take(&self) -> Result<Connection, Failure> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.returned.wait_timeout_while(idle, DATABASE_BUSY_DEADLINE, |idle| idle.is_empty());
-        let connection = waited.unwrap_or_else(PoisonError::into_inner).0.pop();
-        connection.ok_or_else(|| Failure::Down("all connections that read are in use".to_owned()))
-    }
-
-    fn give_back(&self, connection: Connection) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        self.returned.notify_one();
-    }
-}
-
-/// Whether there is no database yet: no file, or an empty one, and no `-wal` that would belong to it.
-fn is_new(path: &Path) -> bool {
-    let is_empty = |path: &Path| std::fs::metadata(path).map_or(true, |file| file.len() == 0);
-    is_empty(path) && is_empty(Path::new(&format!("{}-wal", path.display())))
-}
-
-/// Locks the file beside the database that says whose it is while a server runs.
-fn lock(path: &Path, place: &Database) -> Result<File, String> {
-    let name = format!("{}.lock", path.display());
-    let file = File::create(&name).map_err(|error| format!("cannot write {name}: {error}"))?;
-    let locked = file.try_lock();
-    locked.map_err(|_| format!("another server has the database {place} open: one at a time"))?;
-    Ok(file)
-}
-
 /// The MD5 of schema.sql, by which a database is known.
 fn schema_md5() -> String {
     hex(&md5(SCHEMA.as_bytes()))
 }
 
-/// Whether this schema.sql made the database. False: its tables were loaded by hand, have no row yet, and are to be
-/// marked as ours. A database that another schema or another program made is refused.
-fn is_marked(db: &mut Connection, place: &Database) -> Result<bool, Failure> {
-    if !db.rows(Connection::TABLES, &[])?.iter().any(|row| row.text(0) == "minimSchema") {
-        let text = "it is not minim's; give another with --database or --dataDir";
+/// What must be run before the database is ours: tables and mark where there is none, the mark alone where the tables
+/// were loaded by hand, nothing where this schema.sql made it. One of another schema or program is refused.
+fn missing(place: &Database) -> Result<String, Failure> {
+    let mark = format!("INSERT INTO minimSchema VALUES ('{}');", schema_md5());
+    let Some(mut db) = Connection::look(place)? else { return Ok(format!("{SCHEMA}{mark}")) };
+    if !db.tables()?.iter().any(|table| table.eq_ignore_ascii_case("minimSchema")) {
+        let text = "its tables are not minim's, or not all of them; give another with --database or --dataDir";
         return Err(Failure::Down(text.to_owned()));
     }
     let rows = db.rows("SELECT md5 FROM minimSchema", &[])?;
     let ours = schema_md5();
     match rows.first().map(|row| row.text(0)) {
-        Some(found) if found == ours => Ok(true),
+        Some(found) if found == ours => Ok(String::new()),
         Some(found) => Err(Failure::Down(format!(
             "its tables were made by another schema.sql (MD5 {found}, this one has {ours}); \
-             start the version that made {place}, or give another folder with --dataDir"
+             start the version that made {place}, or give another with --database or --dataDir"
         ))),
-        None if is_empty(db)? => Ok(false),
+        None if is_empty(&mut db)? => Ok(mark),
         None => {
             let text = "its tables hold rows, and nothing says which schema.sql made them";
             Err(Failure::Down(text.to_owned()))

@@ -138,7 +138,7 @@ impl Client {
 
             FromClient::Logout { client_no } => self.logout(client_no),
 
-            FromClient::ChatSendMsg(request) => self.chat_send_msg(&request),
+            FromClient::ChatSendMsg(request) => self.chat_send_msg(request),
 
             FromClient::ChatReceived { ids } => {
                 let uid = self.logged_in()?;
@@ -206,13 +206,14 @@ impl Client {
     }
 
     /// Station 3 of a message, CHAT_SEND_MSG: store, deliver, acknowledge. In this order: what is acknowledged is on the disk.
-    fn chat_send_msg(&self, request: &ChatSendMsg) -> Result<Option<FromServer>, Refusal> {
+    fn chat_send_msg(&self, request: ChatSendMsg) -> Result<Option<FromServer>, Refusal> {
         let from = self.logged_in()?;
+        let client_no = request.client_no;
         let stored = self.server.store.add_message(from, request)?; // notFriends, noSuchUser, databaseDown …
         for (to, message) in &stored.deliveries {
             self.server.online_users.deliver(*to, message);
         }
-        let (client_no, id, send_time) = (request.client_no, Some(stored.id), Some(stored.send_time));
+        let (id, send_time) = (Some(stored.id), Some(stored.send_time));
         Ok(Some(FromServer::Ack { client_no, id, send_time }))
     }
 }

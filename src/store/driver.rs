@@ -1,21 +1,19 @@
-//! What a driver runs statements with, and which driver this build has. It knows no SQL of ours: store.rs has it all.
-
-#![cfg_attr(not(feature = "sqlite"), allow(dead_code))] // without a driver nobody makes values and rows
+//! What runs statements with parameters, on either engine. It knows no SQL of ours: store.rs has it all.
+//!
+//! Rules: both engines answer alike; what they do not have in common (how a database is found, made and locked, how
+//! many rows go in one statement) stays in sqlite.rs and mysql.rs, two files of one shape.
 
 use std::fmt;
 
 #[cfg(not(feature = "sqlite"))]
-mod absent;
+use super::absent as sqlite;
+use super::mysql;
 #[cfg(feature = "sqlite")]
-mod sqlite;
-
-#[cfg(not(feature = "sqlite"))]
-pub use absent::Connection;
-#[cfg(feature = "sqlite")]
-pub use sqlite::Connection;
+use super::sqlite;
+use crate::config::Database;
 
 /// A value of a row or a parameter.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)]
 pub enum Value {
     Null,
@@ -57,19 +55,121 @@ impl Row {
 }
 
 /// What a driver reports.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Failure {
     /// No room left where the database stands.
     DiskFull,
-    /// The database is away, or no database; why.
+    /// The connection was lost, and with it whatever was not committed; a fresh one may be had.
+    Gone(String),
+    /// The database cannot be used now, or is none of ours: no statement would go through.
     Down(String),
+    /// This statement failed; another may go through.
+    Statement(String),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Failure::DiskFull => f.write_str("no room left on the disk of the database"),
-            Failure::Down(why) => f.write_str(why),
+            Failure::Gone(why) | Failure::Down(why) | Failure::Statement(why) => f.write_str(why),
+        }
+    }
+}
+
+/// One connection to the database.
+pub enum Connection {
+    /// To a file.
+    Sqlite(sqlite::Connection),
+    /// To a server.
+    Mysql(Box<mysql::Connection>),
+}
+
+impl Connection {
+    /// A database that may be anybody's, for a look that changes nothing. None: there is none yet, or an empty one.
+    pub fn look(place: &Database) -> Result<Option<Connection>, Failure> {
+        match place {
+            Database::Sqlite(path) => Ok(sqlite::Connection::look(path)?.map(Connection::Sqlite)),
+            Database::Mysql(url) => {
+                Ok(mysql::Connection::look(url)?.map(|db| Connection::Mysql(Box::new(db))))
+            }
+        }
+    }
+
+    /// The one connection that writes: with it the database is ours, and a second server is refused. First runs what
+    /// is `missing` of tables and rows; the database itself is made when it is absent.
+    pub fn open_to_write(place: &Database, missing: &str) -> Result<Connection, Failure> {
+        match place {
+            Database::Sqlite(path) => sqlite::Connection::open_to_write(path, missing).map(Connection::Sqlite),
+            Database::Mysql(url) => {
+                mysql::Connection::open_to_write(url, missing).map(|db| Connection::Mysql(Box::new(db)))
+            }
+        }
+    }
+
+    /// A connection that reads what is committed and waits for no writer.
+    pub fn open_to_read(place: &Database) -> Result<Connection, Failure> {
+        match place {
+            Database::Sqlite(path) => sqlite::Connection::open_to_read(path).map(Connection::Sqlite),
+            Database::Mysql(url) => {
+                mysql::Connection::open_to_read(url).map(|db| Connection::Mysql(Box::new(db)))
+            }
+        }
+    }
+
+    /// The names of all tables.
+    pub fn tables(&mut self) -> Result<Vec<String>, Failure> {
+        let sql = match self {
+            Connection::Sqlite(_) => sqlite::Connection::TABLES,
+            Connection::Mysql(_) => mysql::Connection::TABLES,
+        };
+        Ok(self.rows(sql, &[])?.iter().map(|row| row.text(0)).collect())
+    }
+
+    /// Begins a transaction that writes.
+    pub fn begin(&mut self) -> Result<(), Failure> {
+        match self {
+            Connection::Sqlite(db) => db.run_plain("BEGIN IMMEDIATE"), // else another program can come between
+            Connection::Mysql(db) => db.run_plain("BEGIN"),
+        }
+    }
+
+    /// Runs a statement without parameters or rows, COMMIT or ROLLBACK for instance.
+    pub fn run_plain(&mut self, sql: &str) -> Result<(), Failure> {
+        match self {
+            Connection::Sqlite(db) => db.run_plain(sql),
+            Connection::Mysql(db) => db.run_plain(sql),
+        }
+    }
+
+    /// Runs a statement; the number of rows that it found and, where they were not so before, changed.
+    pub fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
+        match self {
+            Connection::Sqlite(db) => db.run(sql, parameters),
+            Connection::Mysql(db) => db.run(sql, parameters),
+        }
+    }
+
+    /// Runs `INSERT INTO … VALUES`, the rows being all of one length.
+    pub fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure> {
+        match self {
+            Connection::Sqlite(db) => db.insert(sql, rows),
+            Connection::Mysql(db) => db.insert(sql, rows),
+        }
+    }
+
+    /// Runs a query; all its rows.
+    pub fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure> {
+        match self {
+            Connection::Sqlite(db) => db.rows(sql, parameters),
+            Connection::Mysql(db) => db.rows(sql, parameters),
+        }
+    }
+
+    /// All rows of a query that ends with `WHERE (column, column)`, for each pair of values that these may have.
+    pub fn rows_of_pairs(&mut self, sql: &str, pairs: &[[Value; 2]]) -> Result<Vec<Row>, Failure> {
+        match self {
+            Connection::Sqlite(db) => db.rows_of_pairs(sql, pairs),
+            Connection::Mysql(db) => db.rows_of_pairs(sql, pairs),
         }
     }
 }

@@ -17,6 +17,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mysql::prelude::Queryable;
 use serde_json::Value;
 
 use peer::Peer;
@@ -159,13 +160,48 @@ pub fn run(folder: &Path, words: &[&str]) -> (i32, String, String) {
     (code, lines.join("\n"), errors)
 }
 
-/// A server in a folder of its own.
+/// A database of its own on the server that MINIM_TEST_DATABASE names (`mysql://user:password@host:port/`; see
+/// tests/mariadb.sh), made by whoever opens it first and dropped at the end.
+pub struct TestDatabase {
+    pub url: String,
+}
+
+impl TestDatabase {
+    /// None: the tests run on SQLite.
+    pub fn new() -> Option<TestDatabase> {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let server = std::env::var("MINIM_TEST_DATABASE").ok()?;
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Some(TestDatabase { url: format!("{server}minim_test_{}_{number}", std::process::id()) })
+    }
+
+    /// A connection to the server, with no database selected.
+    pub fn connect(&self) -> mysql::Result<mysql::Conn> {
+        let opts = mysql::Opts::from_url(&self.url).expect("MINIM_TEST_DATABASE is a URL");
+        mysql::Conn::new(mysql::OptsBuilder::from_opts(opts).db_name(None::<String>).prefer_socket(false))
+    }
+
+    pub fn name(&self) -> &str {
+        self.url.rsplit('/').next().expect("a name behind the last slash")
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Ok(mut connection) = self.connect() {
+            let _ = connection.query_drop(format!("DROP DATABASE IF EXISTS {}", self.name()));
+        }
+    }
+}
+
+/// A server in a folder of its own, and with a database of its own.
 pub struct Server {
     pub program: Program,
     pub chat: SocketAddr,
     pub http: SocketAddr,
     options: Vec<String>,
     folder: Folder,
+    pub database: Option<TestDatabase>,
 }
 
 impl Server {
@@ -179,9 +215,13 @@ impl Server {
     }
 
     pub fn start_in(folder: Folder, options: &[&str]) -> Server {
-        let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let mut options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+        let database = if options.contains(&"--database".to_owned()) { None } else { TestDatabase::new() };
+        if let Some(database) = &database {
+            options.extend(["--database".to_owned(), database.url.clone()]);
+        }
         let (program, chat, http) = start_server(&folder, &options, 0, 0);
-        Server { program, chat, http, options, folder }
+        Server { program, chat, http, options, folder, database }
     }
 
     /// The data folder.

@@ -1,0 +1,74 @@
+//! The connections that read: a pool of `DATABASE_READERS`.
+//!
+//! Rules: who finds none at rest waits for one, for a limited time. One that was lost is replaced once, for instance after a
+//! quiet night; then the database is away, and whoever reads next tries again.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use super::Trouble;
+use super::driver::{Connection, Failure};
+use crate::config::Database;
+use crate::limits::{DATABASE_BUSY_DEADLINE, DATABASE_READERS};
+
+pub struct Readers {
+    place: Database,
+    /// Those at rest; None stands for one that is not open. Held to take one or give it back.
+    idle: Mutex<Vec<Option<Connection>>>,
+    returned: Condvar,
+}
+
+impl Readers {
+    /// All that can be had are opened now: later there may be no descriptors left. One at least must open.
+    pub fn open(place: &Database) -> Result<Readers, Failure> {
+        let first = Connection::open_to_read(place)?;
+        let mut idle: Vec<Option<Connection>> =
+            (1..DATABASE_READERS).map(|_| Connection::open_to_read(place).ok()).collect();
+        idle.push(Some(first));
+        Ok(Readers { place: place.clone(), idle: Mutex::new(idle), returned: Condvar::new() })
+    }
+
+    /// Does `job`, which only reads, by a connection of the pool.
+    pub fn read<T>(&self, job: impl Fn(&mut Connection) -> Result<T, Trouble>) -> Result<T, Trouble> {
+        let mut place = self.take()?;
+        let mut outcome = self.try_once(&mut place, &job);
+        if matches!(outcome, Err(Trouble::Failed(Failure::Gone(_)))) {
+            outcome = self.try_once(&mut place, &job);
+        }
+        self.give_back(place);
+        outcome
+    }
+
+    /// `place` is empty afterwards when the connection was lost.
+    fn try_once<T>(
+        &self,
+        place: &mut Option<Connection>,
+        job: impl Fn(&mut Connection) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let mut db = match place.take() {
+            Some(db) => db,
+            None => Connection::open_to_read(&self.place)?,
+        };
+        let outcome = job(&mut db);
+        if !matches!(outcome, Err(Trouble::Failed(Failure::Gone(_)))) {
+            *place = Some(db);
+        }
+        outcome
+    }
+
+    fn take(&self) -> Result<Option<Connection>, Failure> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.returned.wait_timeout_while(idle, DATABASE_BUSY_DEADLINE, |idle| idle.is_empty());
+        let taken = waited.unwrap_or_else(PoisonError::into_inner).0.pop();
+        taken.ok_or_else(|| {
+            Failure::Down(format!("all {DATABASE_READERS} connections that read are in use"))
+        })
+    }
+
+    /// Open ones are taken first.
+    fn give_back(&self, connection: Option<Connection>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = if connection.is_some() { idle.len() } else { 0 };
+        idle.insert(place, connection);
+        self.returned.notify_one();
+    }
+}

@@ -1,0 +1,180 @@
+//! The thread `store`, the only one that writes: it does what has gathered in one transaction, so that fifty who send
+//! at once wait for one flush of the disk and not for fifty, and then tells all of them.
+//!
+//! Rules: nobody hears of success before COMMIT. A job refuses before it writes, and can be done again from its start:
+//! where one statement of a batch fails, its jobs are done one by one, so that a bad one costs nobody else anything.
+//! A connection that was lost is replaced once; then the database is away, and the next job tries again.
+//! Not here: what a job does (store.rs).
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+
+use super::driver::{Connection, Failure};
+use super::{Stored, Trouble, add_messages};
+use crate::config::Database;
+use crate::limits::{DATABASE_BATCH, DATABASE_PING};
+use crate::message::{ChatSendMsg, Refusal};
+
+/// CHAT_SEND_MSG on its way to the disk.
+pub struct Message {
+    pub from: u64,
+    pub request: ChatSendMsg,
+    pub answer: Sender<Result<Stored, Trouble>>,
+}
+
+impl Message {
+    /// fromUid and clientNo, by which the message is known for ever.
+    pub fn key(&self) -> (u64, u64) {
+        (self.from, self.request.client_no)
+    }
+}
+
+/// Any other change. What it finds out, it keeps for whoever waits.
+pub struct Change {
+    pub work: Box<dyn FnMut(&mut Connection) -> Result<(), Trouble> + Send>,
+    pub answer: Sender<Result<(), Trouble>>,
+}
+
+/// What the thread is asked for.
+pub enum Job {
+    Message(Message),
+    Change(Change),
+}
+
+/// The jobs of one transaction: first the messages, by statements that they share, then the changes. None of them is
+/// acknowledged yet, so any order is a true one.
+#[derive(Default)]
+struct Batch {
+    messages: Vec<Message>,
+    changes: Vec<Change>,
+}
+
+struct Writer {
+    place: Database,
+    /// None: it was lost.
+    db: Option<Connection>,
+    /// Messages whose COMMIT was never answered: they may be on the disk though nobody was told of them. Who repeats
+    /// such a one is the first to be told, and so are its recipients.
+    in_doubt: HashSet<(u64, u64)>,
+}
+
+/// Starts the thread. It ends when nobody can ask it any more.
+pub fn start(place: &Database, db: Connection) -> io::Result<Sender<Job>> {
+    let (sender, jobs) = channel();
+    let mut writer = Writer { place: place.clone(), db: Some(db), in_doubt: HashSet::new() };
+    thread::Builder::new().name("store".to_owned()).spawn(move || writer.serve(&jobs))?;
+    Ok(sender)
+}
+
+impl Writer {
+    fn serve(&mut self, jobs: &Receiver<Job>) {
+        loop {
+            match jobs.recv_timeout(DATABASE_PING) {
+                Ok(first) => {
+                    let mut batch = Batch::default();
+                    batch.add(first);
+                    jobs.try_iter().take(DATABASE_BATCH - 1).for_each(|job| batch.add(job));
+                    self.do_all(batch);
+                }
+                Err(RecvTimeoutError::Timeout) => self.ping(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Does a batch, and tells everybody in it how that went.
+    fn do_all(&mut self, mut batch: Batch) {
+        let mut outcome = self.transaction(&mut batch);
+        if matches!(outcome, Err(Failure::Gone(_))) {
+            outcome = self.transaction(&mut batch); // by a fresh connection: a quiet night may end the old one
+        }
+        match outcome {
+            Ok((stored, changed)) => {
+                for (message, outcome) in batch.messages.iter().zip(stored) {
+                    let _ = message.answer.send(outcome.map_err(Trouble::from)); // who left does not hear it
+                }
+                for (change, outcome) in batch.changes.iter().zip(changed) {
+                    let _ = change.answer.send(outcome.map_err(Trouble::from));
+                }
+            }
+            Err(Failure::Statement(_)) if batch.messages.len() + batch.changes.len() > 1 => {
+                for alone in batch.one_by_one() {
+                    self.do_all(alone);
+                }
+            }
+            Err(failure) => {
+                for message in batch.messages {
+                    let _ = message.answer.send(Err(failure.clone().into()));
+                }
+                for change in batch.changes {
+                    let _ = change.answer.send(Err(failure.clone().into()));
+                }
+            }
+        }
+    }
+
+    /// All of a batch, or nothing: what each message and each change came to.
+    fn transaction(&mut self, batch: &mut Batch) -> Result<(Vec<Outcome<Stored>>, Vec<Outcome<()>>), Failure> {
+        let keys: Vec<(u64, u64)> = batch.messages.iter().map(Message::key).collect();
+        let mut db = match self.db.take() {
+            Some(db) => db,
+            None => Connection::open_to_write(&self.place, "")?,
+        };
+        let done = db.begin().and_then(|()| {
+            let stored = add_messages(&mut db, &batch.messages, &self.in_doubt)?;
+            Ok((stored, make_changes(&mut db, &mut batch.changes)?))
+        });
+        let outcome = done.and_then(|done| {
+            let committed = db.run_plain("COMMIT");
+            if matches!(committed, Err(Failure::Gone(_))) {
+                self.in_doubt.extend(&keys);
+            }
+            committed.map(|()| done)
+        });
+        if outcome.is_ok() {
+            keys.iter().for_each(|key| _ = self.in_doubt.remove(key));
+        }
+        // A lost connection is dropped, and so is one that cannot even roll back.
+        if outcome.is_ok() || db.run_plain("ROLLBACK").is_ok() {
+            self.db = Some(db);
+        }
+        outcome
+    }
+
+    /// A word to a database that nobody has used for a while: it keeps the connection, and with it our lock.
+    fn ping(&mut self) {
+        let _ = self.transaction(&mut Batch::default());
+    }
+}
+
+/// What a job came to where the database did its part.
+type Outcome<T> = Result<T, Refusal>;
+
+fn make_changes(db: &mut Connection, changes: &mut [Change]) -> Result<Vec<Outcome<()>>, Failure> {
+    let mut outcomes = Vec::new();
+    for change in changes {
+        match (change.work)(db) {
+            Ok(()) => outcomes.push(Ok(())),
+            Err(Trouble::Refused(refusal)) => outcomes.push(Err(refusal)),
+            Err(Trouble::Failed(failure)) => return Err(failure),
+        }
+    }
+    Ok(outcomes)
+}
+
+impl Batch {
+    fn add(&mut self, job: Job) {
+        match job {
+            Job::Message(message) => self.messages.push(message),
+            Job::Change(change) => self.changes.push(change),
+        }
+    }
+
+    fn one_by_one(self) -> Vec<Batch> {
+        let messages = self.messages.into_iter().map(|one| Batch { messages: vec![one], changes: Vec::new() });
+        let changes = self.changes.into_iter().map(|one| Batch { messages: Vec::new(), changes: vec![one] });
+        messages.chain(changes).collect()
+    }
+}
