@@ -199,7 +199,8 @@ impl Store {
 
     /// The newest id among the messages and files that wait for a user, or 0.
     pub fn last_unhandled(&self, uid: u64) -> Result<u64, Refusal> {
-        let sql = "SELECT id FROM message WHERE toUid = ? AND handle = 0 AND type = ? ORDER BY id DESC LIMIT 1";
+        let sql =
+            "SELECT id FROM message WHERE toUid = ? AND handle = 0 AND type = ? ORDER BY id DESC LIMIT 1";
         let rows = self.rows(sql, &[uid.into(), SAID.into()])?;
         Ok(rows.first().map_or(0, |row| row.number(0)))
     }
@@ -544,7 +545,8 @@ fn missing(place: &Database) -> Result<String, Failure> {
     let mark = format!("INSERT INTO minimSchema VALUES ('{}');", schema_md5());
     let Some(mut db) = Connection::look(place)? else { return Ok(format!("{SCHEMA}{mark}")) };
     if !db.tables()?.iter().any(|table| table.eq_ignore_ascii_case("minimSchema")) {
-        let text = "its tables are not minim's, or not all of them; give another with --database or --dataDir";
+        let text =
+            "its tables are not minim's, or not all of them; give another with --database or --dataDir";
         return Err(Failure::Down(text.to_owned()));
     }
     let rows = db.rows("SELECT md5 FROM minimSchema", &[])?;

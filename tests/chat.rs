@@ -1,5 +1,7 @@
 //! The chat protocol, by clients written from PROTOCOL.md alone: accounts, friends, messages, sessions, limits.
 
+#![cfg(feature = "sqlite")] // where the servers of these tests keep their data, unless MINIM_TEST_DATABASE is set
+
 mod common;
 
 use std::io::Write;

@@ -1,6 +1,8 @@
 //! The command line, server.conf, and starts that fail: a clear error that names it, nothing overwritten, the right
 //! exit code.
 
+#![cfg(feature = "sqlite")] // where the servers of these tests keep their data
+
 mod common;
 
 use std::fs;
@@ -211,7 +213,6 @@ fn a_folder_that_cannot_be_written_is_named() {
 }
 
 #[test]
-#[cfg(feature = "sqlite")]
 fn a_file_that_is_no_database_of_ours_is_refused_and_not_touched() {
     let folder = Folder::new();
     let data = folder.path().join("data");
@@ -240,11 +241,13 @@ fn a_file_that_is_no_database_of_ours_is_refused_and_not_touched() {
     drop(other);
 }
 
+/// SQLite, also when the other tests run on a database server.
+const IN_A_FILE: [&str; 2] = ["--database", "sqlite:data/minim.db"];
+
 #[test]
-#[cfg(feature = "sqlite")]
 fn a_database_of_another_schema_is_refused_with_both_md5s_and_not_touched() {
     let folder = Folder::new();
-    let mut server = Server::start_in(folder, &[]);
+    let mut server = Server::start_in(folder, &IN_A_FILE);
     server.new_user("alice").fence();
     server.kill(); // as Ctrl-C does: rows stand in minim.db-wal
     let database = server.data().join("minim.db");
@@ -268,7 +271,6 @@ fn a_database_of_another_schema_is_refused_with_both_md5s_and_not_touched() {
 }
 
 #[test]
-#[cfg(feature = "sqlite")]
 fn tables_loaded_by_hand_from_schema_sql_are_taken() {
     let folder = Folder::new();
     let path = folder.path().join("hand.db");
@@ -283,7 +285,7 @@ fn tables_loaded_by_hand_from_schema_sql_are_taken() {
 
 #[test]
 fn a_second_server_on_the_same_data_is_refused_by_name_and_the_first_unhurt() {
-    let mut server = Server::start();
+    let mut server = Server::with(&IN_A_FILE);
     let mut alice = server.new_user("alice");
     let (code, errors) = refused(server.folder(), &[]);
     assert!(code == 1 && errors.contains("data") && errors.contains("in use"), "{errors}");

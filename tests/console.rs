@@ -1,5 +1,7 @@
 //! The console client as a script drives it: real programs on pipes, line by line.
 
+#![cfg(feature = "sqlite")] // where the servers of these tests keep their data, unless MINIM_TEST_DATABASE is set
+
 mod common;
 
 use std::collections::HashMap;

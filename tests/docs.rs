@@ -1,5 +1,7 @@
 //! What the documents say of the source is true: a place that they name is there.
 
+#![cfg(feature = "sqlite")] // where the servers of the transcripts keep their data
+
 mod common;
 
 use std::collections::HashSet;

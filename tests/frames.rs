@@ -1,5 +1,7 @@
 //! Frames and bodies as no honest client sends them: it costs the sender's connection, and nothing else.
 
+#![cfg(feature = "sqlite")] // where the servers of these tests keep their data, unless MINIM_TEST_DATABASE is set
+
 mod common;
 
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! The HTTP interface: plain and sealed, every path of this version, and what browsers must not be used for.
 
+#![cfg(feature = "sqlite")] // where the servers of these tests keep their data, unless MINIM_TEST_DATABASE is set
+
 mod common;
 
 use std::io::Write;

@@ -1,5 +1,7 @@
 //! The console client at a terminal: the client in this process, and a terminal that is emulated here.
 
+#![cfg(feature = "sqlite")] // where the servers of these tests keep their data, unless MINIM_TEST_DATABASE is set
+
 mod common;
 
 use std::io::{self, BufReader, Read, Write};

@@ -99,7 +99,9 @@ impl Connection {
     /// is `missing` of tables and rows; the database itself is made when it is absent.
     pub fn open_to_write(place: &Database, missing: &str) -> Result<Connection, Failure> {
         match place {
-            Database::Sqlite(path) => sqlite::Connection::open_to_write(path, missing).map(Connection::Sqlite),
+            Database::Sqlite(path) => {
+                sqlite::Connection::open_to_write(path, missing).map(Connection::Sqlite)
+            }
             Database::Mysql(url) => {
                 mysql::Connection::open_to_write(url, missing).map(|db| Connection::Mysql(Box::new(db)))
             }

@@ -80,6 +80,9 @@ impl Connection {
 
     /// All rows in one statement: one way to the server and back.
     pub fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         let places = |row: &Vec<Value>| format!("({})", vec!["?"; row.len()].join(", "));
         let all: Vec<String> = rows.iter().map(places).collect();
         self.run(&format!("{sql} {}", all.join(", ")), &rows.concat()).map(drop)

@@ -59,9 +59,7 @@ impl Readers {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.returned.wait_timeout_while(idle, DATABASE_BUSY_DEADLINE, |idle| idle.is_empty());
         let taken = waited.unwrap_or_else(PoisonError::into_inner).0.pop();
-        taken.ok_or_else(|| {
-            Failure::Down(format!("all {DATABASE_READERS} connections that read are in use"))
-        })
+        taken.ok_or_else(|| Failure::Down(format!("all {DATABASE_READERS} connections that read are in use")))
     }
 
     /// Open ones are taken first.

@@ -116,7 +116,10 @@ impl Writer {
     }
 
     /// All of a batch, or nothing: what each message and each change came to.
-    fn transaction(&mut self, batch: &mut Batch) -> Result<(Vec<Outcome<Stored>>, Vec<Outcome<()>>), Failure> {
+    fn transaction(
+        &mut self,
+        batch: &mut Batch,
+    ) -> Result<(Vec<Outcome<Stored>>, Vec<Outcome<()>>), Failure> {
         let keys: Vec<(u64, u64)> = batch.messages.iter().map(Message::key).collect();
         let mut db = match self.db.take() {
             Some(db) => db,
@@ -173,7 +176,8 @@ impl Batch {
     }
 
     fn one_by_one(self) -> Vec<Batch> {
-        let messages = self.messages.into_iter().map(|one| Batch { messages: vec![one], changes: Vec::new() });
+        let messages =
+            self.messages.into_iter().map(|one| Batch { messages: vec![one], changes: Vec::new() });
         let changes = self.changes.into_iter().map(|one| Batch { messages: Vec::new(), changes: vec![one] });
         messages.chain(changes).collect()
     }
