@@ -133,6 +133,11 @@ impl Fields {
         number.ok_or_else(|| must(name, "be a whole number from 0 to 2^53 - 1"))
     }
 
+    /// A number that may be left out.
+    pub fn number_or(&self, name: &str, default: u64) -> Result<u64, Refusal> {
+        if self.has(name) { self.number(name) } else { Ok(default) }
+    }
+
     /// true or false.
     pub fn flag(&self, name: &str) -> Result<bool, Refusal> {
         match self.value(name)? {
@@ -197,7 +202,8 @@ impl Fields {
         Ok(text.to_owned())
     }
 
-    fn one_of(&self, name: &str, words: &[&str]) -> Result<String, Refusal> {
+    /// One of some words.
+    pub fn one_of(&self, name: &str, words: &[&str]) -> Result<String, Refusal> {
         let text = self.text(name)?;
         if !words.contains(&text) {
             return Err(must(name, format!("be {}", words.join(" or "))));

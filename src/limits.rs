@@ -91,6 +91,12 @@ pub const DATABASE_WRITER_LIFE: Duration = Duration::from_secs(60);
 pub const DATABASE_PING: Duration = Duration::from_secs(20);
 /// Rows of a search for users. store.rs.
 pub const MAX_FOUND: usize = 50;
+/// Messages of each partner that a search in a conversation looks at, the newest first. store.rs.
+pub const MAX_SEARCHED: usize = 20_000;
+/// Rows of /getChatRecords, at most, and unless another limit is asked for. server/api.rs.
+pub const MAX_RECORDS: u64 = 100;
+/// See `MAX_RECORDS`.
+pub const RECORDS: u64 = 20;
 /// Rows of /getNoHandleMessages. server/api.rs.
 pub const MAX_LISTED: usize = 500;
 /// Bytes of /getNoHandleMessages: no further page is read behind so many. server/api.rs.

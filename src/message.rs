@@ -229,6 +229,19 @@ pub struct Friend {
     pub unread: u64,
 }
 
+/// A row of /getChatRecords: a message as it was pushed, and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// What was pushed.
+    #[serde(flatten)]
+    pub message: FromServer,
+    /// 0 waits, 1 handled.
+    pub handle: u64,
+    /// When it was handled, in milliseconds since 1970.
+    pub handle_time: Option<u64>,
+}
+
 /// Error codes, and in `status` what they are in HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

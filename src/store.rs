@@ -10,20 +10,23 @@
 mod absent;
 mod driver;
 mod mysql;
+#[cfg(test)]
+mod plans;
 mod readers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod writer;
 
 use std::collections::{HashMap, HashSet};
+use std::ops::RangeInclusive;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::now_ms;
 use crate::config::Database;
-use crate::limits::MAX_FOUND;
+use crate::limits::{MAX_FOUND, MAX_NUMBER, MAX_SEARCHED};
 use crate::md5_check::{hex, md5};
-use crate::message::{ChatSendMsg, Code, Envelope, FromServer, NewUser, Refusal, User};
+use crate::message::{ChatSendMsg, Code, Envelope, FromServer, NewUser, Record, Refusal, User};
 use crate::warnings::Warnings;
 
 use driver::{Connection, Failure, Row, Value};
@@ -41,9 +44,11 @@ const FRIEND: u64 = 2;
 /// The columns that `user` reads: 0 uid, 1 loginName, 2 username, 3 sex, 4 picUrl.
 const USER: &str = "u.id, u.loginName, u.username, u.sex, u.picUrl";
 /// The columns that `pushed` reads: 0 id, 1 type, 2 fromUid, 3 username, 4 loginName, 5 toUid, 6 sendTime, 7 msgType,
-/// 8 msgText, 9 clientNo.
-const MESSAGE: &str = "SELECT m.id, m.type, m.fromUid, u.username, u.loginName, m.toUid, m.sendTime, m.msgType, \
-                       m.msgText, m.clientNo FROM message m JOIN users u ON u.id = m.fromUid";
+/// 8 msgText; and 9 clientNo, 10 handle, 11 handleTime.
+const COLUMNS: &str = "m.id, m.type, m.fromUid, u.username, u.loginName, m.toUid, m.sendTime, m.msgType, m.msgText, \
+                       m.clientNo, m.handle, m.handleTime";
+/// All messages, each with who wrote it.
+const MESSAGES: &str = "FROM message m JOIN users u ON u.id = m.fromUid";
 
 /// The database, open for as long as the server runs.
 pub struct Store {
@@ -70,6 +75,24 @@ pub enum Waiting {
     Messages,
     Requests,
     All,
+}
+
+/// Which records of a private conversation are wanted: the newest that pass every filter.
+pub struct Wanted {
+    /// The other's uid.
+    pub to_id: u64,
+    /// Ids below this one.
+    pub before_id: u64,
+    /// So many at most.
+    pub limit: usize,
+    /// Written by this uid.
+    pub from_id: Option<u64>,
+    /// sendTime, both ends included.
+    pub times: RangeInclusive<u64>,
+    /// Containing this, taken literally; empty: any.
+    pub text: String,
+    /// TEXT, EMOJI, PICTURE or FILE; empty: any.
+    pub msg_type: String,
 }
 
 /// Why a job was not done.
@@ -187,7 +210,7 @@ impl Store {
             Waiting::All => SAID..=FRIEND,
         };
         let sql = format!(
-            "{MESSAGE} WHERE m.toUid = ? AND m.handle = 0 AND m.type = ? AND m.id > ? ORDER BY m.id LIMIT {limit}"
+            "SELECT {COLUMNS} {MESSAGES} WHERE m.toUid = ? AND m.handle = 0 AND m.type = ? AND m.id > ? ORDER BY m.id LIMIT {limit}"
         );
         let mut rows = Vec::new();
         for kind in types {
@@ -207,10 +230,42 @@ impl Store {
 
     /// How many private messages of each sender, by uid, wait for a user.
     pub fn unread(&self, uid: u64) -> Result<HashMap<u64, u64>, Refusal> {
-        let sql = "SELECT fromUid, COUNT(*) FROM message \
-                   WHERE toUid = ? AND handle = 0 AND type = ? AND gId IS NULL GROUP BY fromUid";
+        let sql = "SELECT fromUid, gId, COUNT(*) FROM message \
+                   WHERE toUid = ? AND handle = 0 AND type = ? GROUP BY fromUid, gId";
         let rows = self.rows(sql, &[uid.into(), SAID.into()])?;
-        Ok(rows.iter().map(|row| (row.number(0), row.number(1))).collect())
+        let private = rows.iter().filter(|row| row.number(1) == 0);
+        Ok(private.map(|row| (row.number(0), row.number(2))).collect())
+    }
+
+    /// Records of a private conversation, newest last. Where there are filters, `MAX_SEARCHED` messages of each of the
+    /// two are looked at. `noSuchUser`.
+    pub fn records(&self, uid: u64, wanted: &Wanted) -> Result<Vec<Record>, Refusal> {
+        let (start, end) = (*wanted.times.start(), *wanted.times.end());
+        let every_time = start == 0 && end >= MAX_NUMBER;
+        let is_filtered = !every_time || !wanted.text.is_empty() || !wanted.msg_type.is_empty();
+        let (limit, looked_at) = (wanted.limit, if is_filtered { MAX_SEARCHED } else { wanted.limit });
+        let sql = format!(
+            "SELECT * FROM (SELECT {COLUMNS} {MESSAGES} WHERE m.fromUid = ? AND m.toUid = ? AND m.gId IS NULL \
+             AND m.type = ? AND m.id < ? ORDER BY m.id DESC LIMIT {looked_at}) page \
+             WHERE sendTime BETWEEN ? AND ? AND (? = '' OR msgType = ?) AND (? = '' OR INSTR(msgText, ?) > 0) \
+             ORDER BY id DESC LIMIT {limit}"
+        );
+        self.read(|db| {
+            require_user(db, wanted.to_id)?;
+            let mut rows = Vec::new();
+            for (from, to) in [(uid, wanted.to_id), (wanted.to_id, uid)] {
+                if wanted.from_id.is_some_and(|wanted| wanted != from) {
+                    continue;
+                }
+                let numbers = [from, to, SAID, wanted.before_id, start, end].map(Value::from);
+                let texts = [&wanted.msg_type, &wanted.msg_type, &wanted.text, &wanted.text];
+                let values = [&numbers[..], &texts.map(|text| text.as_str().into())].concat();
+                rows.extend(db.rows(&sql, &values)?);
+            }
+            rows.sort_by_key(|row| row.number(0));
+            let too_many = rows.len().saturating_sub(wanted.limit);
+            Ok(rows[too_many..].iter().map(record).collect())
+        })
     }
 
     /// A new user, with the digest of the password; the uid. `loginNameTaken`.
@@ -287,7 +342,9 @@ impl Store {
     /// asked again.
     pub fn ask_friend(&self, uid: u64, friend_id: u64) -> Result<(u64, Option<FromServer>), Refusal> {
         let key = [uid.into(), friend_id.into(), FRIEND.into()];
-        let open = format!("{MESSAGE} WHERE m.fromUid = ? AND m.toUid = ? AND m.type = ? AND m.handle = 0");
+        let open = format!(
+            "SELECT {COLUMNS} {MESSAGES} WHERE m.fromUid = ? AND m.toUid = ? AND m.type = ? AND m.handle = 0"
+        );
         self.write(move |db| {
             may_be_asked(db, uid, friend_id)?;
             if let Some(row) = db.rows(&open, &key)?.first() {
@@ -422,7 +479,8 @@ fn rows_by_key<'a>(
 ) -> Result<HashMap<(u64, u64), Row>, Failure> {
     let keys: Vec<[Value; 2]> =
         messages.map(|message| [message.from.into(), message.request.client_no.into()]).collect();
-    let rows = db.rows_of_pairs(&format!("{MESSAGE} WHERE (m.fromUid, m.clientNo)"), &keys)?;
+    let rows =
+        db.rows_of_pairs(&format!("SELECT {COLUMNS} {MESSAGES} WHERE (m.fromUid, m.clientNo)"), &keys)?;
     Ok(rows.into_iter().map(|row| ((row.number(2), row.number(9)), row)).collect())
 }
 
@@ -477,6 +535,16 @@ fn no_writer() -> Trouble {
 }
 
 const NOT_THERE: &str = "a row that was just written is not there";
+
+/// A row of a message as /getChatRecords shows it.
+fn record(row: &Row) -> Record {
+    let handle_time = row.number(11);
+    Record {
+        message: pushed(row),
+        handle: row.number(10),
+        handle_time: (handle_time > 0).then_some(handle_time),
+    }
+}
 
 /// The row that was written just now.
 fn the_row(db: &mut Connection, sql: &str, parameters: &[Value]) -> Result<Row, Failure> {

@@ -17,13 +17,13 @@ use crate::fields::Fields;
 use crate::http::{self, Channel, Connection, HttpError, RequestHead, Response};
 use crate::limits::{
     BACKLOG_PAGE, HEADER_DEADLINE, MAX_ARGUMENTS, MAX_ARGUMENTS_BODY, MAX_HTTP_CONNECTIONS,
-    MAX_HTTP_CONNECTIONS_EACH, MAX_LISTED, MAX_LISTED_BYTES,
+    MAX_HTTP_CONNECTIONS_EACH, MAX_LISTED, MAX_LISTED_BYTES, MAX_NUMBER, MAX_RECORDS, RECORDS,
 };
 use crate::message::{Code, Refusal, encode};
 use crate::server::sessions::Session;
 use crate::server::{Server, people};
 use crate::socket::Socket;
-use crate::store::Waiting;
+use crate::store::{Waiting, Wanted};
 use crate::wire::{self, hello_as_server};
 
 /// The whole life of an HTTP connection, plain or, behind the hello, sealed.
@@ -159,6 +159,7 @@ const TABLE: &[Route] = &[
     Route { path: "/delete_friend",         methods: CHANGES, function: LoggedIn(delete_friend) },
     Route { path: "/getNoHandleMessages",   methods: READS,   function: LoggedIn(get_no_handle_messages) },
     Route { path: "/messageHandle",         methods: CHANGES, function: LoggedIn(message_handle) },
+    Route { path: "/getChatRecords",        methods: READS,   function: LoggedIn(get_chat_records) },
 ];
 
 /// What a function of the table gets.
@@ -251,6 +252,33 @@ fn message_handle(call: &Call, session: &Session) -> Result<Response, Refusal> {
     let (id, accept) = (call.fields.number("msgId")?, call.fields.flag("accept")?);
     people::answer_request(call.server, session.uid, id, accept)?;
     done()
+}
+
+fn get_chat_records(call: &Call, session: &Session) -> Result<Response, Refusal> {
+    let fields = &call.fields;
+    let to_id = fields.number("toId")?;
+    if !fields.flag("isFriend")? {
+        return Err(Refusal::new(Code::NoSuchGroup, format!("toId: there is no group {to_id}")));
+    }
+    let limit = fields.number_or("limit", RECORDS)?;
+    if !(1..=MAX_RECORDS).contains(&limit) {
+        return Err(Refusal::bad(format!("limit: must be from 1 to {MAX_RECORDS}")));
+    }
+    let text = if fields.has("text") { fields.text("text")? } else { "" };
+    if fields.has("text") && text.is_empty() {
+        return Err(Refusal::bad("text: must have 1 character or more, or be left out"));
+    }
+    let types = ["TEXT", "EMOJI", "PICTURE", "FILE"];
+    let wanted = Wanted {
+        to_id,
+        before_id: fields.number_or("beforeId", MAX_NUMBER)?,
+        limit: limit as usize,
+        from_id: if fields.has("fromId") { Some(fields.number("fromId")?) } else { None },
+        times: fields.number_or("fromTime", 0)?..=fields.number_or("toTime", MAX_NUMBER)?,
+        text: text.to_owned(),
+        msg_type: if fields.has("msgType") { fields.one_of("msgType", &types)? } else { String::new() },
+    };
+    data(&call.server.store.records(session.uid, &wanted)?)
 }
 
 /// `{"ok":true,"data":…}`

@@ -75,6 +75,8 @@ impl Connection {
     }
 
     pub fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
+        #[cfg(test)]
+        super::plans::note(sql, parameters);
         Ok(self.0.exec_iter(sql, params(parameters))?.affected_rows())
     }
 
@@ -89,6 +91,8 @@ impl Connection {
     }
 
     pub fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure> {
+        #[cfg(test)]
+        super::plans::note(sql, parameters);
         let rows: Vec<mysql::Row> = self.0.exec(sql, params(parameters))?;
         let values = |row: &mysql::Row| Row((0..row.len()).map(|column| value(row.as_ref(column))).collect());
         Ok(rows.iter().map(values).collect())

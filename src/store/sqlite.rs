@@ -62,6 +62,8 @@ impl Connection {
     }
 
     pub fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
+        #[cfg(test)]
+        super::plans::note(sql, parameters);
         Ok(self.db.prepare_cached(sql)?.execute(params_from_iter(parameters))? as u64)
     }
 
@@ -75,6 +77,8 @@ impl Connection {
     }
 
     pub fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure> {
+        #[cfg(test)]
+        super::plans::note(sql, parameters);
         let mut statement = self.db.prepare_cached(sql)?;
         let columns = statement.column_count();
         let mut rows = statement.query(params_from_iter(parameters))?;

@@ -33,9 +33,11 @@ impl Message {
 
 /// Any other change. What it finds out, it keeps for whoever waits.
 pub struct Change {
-    pub work: Box<dyn FnMut(&mut Connection) -> Result<(), Trouble> + Send>,
+    pub work: Box<Work>,
     pub answer: Sender<Result<(), Trouble>>,
 }
+
+type Work = dyn FnMut(&mut Connection) -> Result<(), Trouble> + Send;
 
 /// What the thread is asked for.
 pub enum Job {
@@ -116,10 +118,7 @@ impl Writer {
     }
 
     /// All of a batch, or nothing: what each message and each change came to.
-    fn transaction(
-        &mut self,
-        batch: &mut Batch,
-    ) -> Result<(Vec<Outcome<Stored>>, Vec<Outcome<()>>), Failure> {
+    fn transaction(&mut self, batch: &mut Batch) -> Result<Outcomes, Failure> {
         let keys: Vec<(u64, u64)> = batch.messages.iter().map(Message::key).collect();
         let mut db = match self.db.take() {
             Some(db) => db,
@@ -139,10 +138,12 @@ impl Writer {
         if outcome.is_ok() {
             keys.iter().for_each(|key| _ = self.in_doubt.remove(key));
         }
-        // A lost connection is dropped, and so is one that cannot even roll back.
-        if outcome.is_ok() || db.run_plain("ROLLBACK").is_ok() {
-            self.db = Some(db);
-        }
+        let is_usable = match outcome {
+            Ok(_) => true,
+            Err(Failure::Gone(_)) => false, // what comes on it next may answer an earlier statement
+            Err(_) => db.run_plain("ROLLBACK").is_ok(),
+        };
+        self.db = is_usable.then_some(db);
         outcome
     }
 
@@ -152,10 +153,10 @@ impl Writer {
     }
 }
 
-/// What a job came to where the database did its part.
-type Outcome<T> = Result<T, Refusal>;
+/// What the messages and the changes of a batch came to, in order, where the database did its part.
+type Outcomes = (Vec<Result<Stored, Refusal>>, Vec<Result<(), Refusal>>);
 
-fn make_changes(db: &mut Connection, changes: &mut [Change]) -> Result<Vec<Outcome<()>>, Failure> {
+fn make_changes(db: &mut Connection, changes: &mut [Change]) -> Result<Vec<Result<(), Refusal>>, Failure> {
     let mut outcomes = Vec::new();
     for change in changes {
         match (change.work)(db) {

@@ -1,0 +1,181 @@
+//! A test: every statement that the store runs finds its rows by an index, on either engine. It asks the engine itself,
+//! with EXPLAIN, in a database of 20,000 messages; what is meant to look at a whole table stands in `MAY_SCAN`.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::message::NewUser;
+
+/// Statements and parameters, as the drivers ran them.
+static NOTED: Mutex<Vec<(String, Vec<Value>)>> = Mutex::new(Vec::new());
+
+/// A driver runs this.
+pub fn note(sql: &str, parameters: &[Value]) {
+    NOTED.lock().unwrap().push((sql.to_owned(), parameters.to_vec()));
+}
+
+/// Runs once at the start, or is a search among all users for a part of a name.
+const MAY_SCAN: [&str; 5] =
+    ["sqlite_master", "information_schema", "minimSchema", "INSTR(u.loginKey", "GET_LOCK"];
+/// Parts of statements that run per message, per login or per page of history; the index that each must use, by its name
+/// in SQLite, which numbers those of constraints, and in MySQL.
+const INDEXES: [[&str; 3]; 7] = [
+    ["(m.fromUid, m.clientNo)", "sqlite_autoindex_message_1", "messageOnce"],
+    ["WHERE (uid, friendId)", "sqlite_autoindex_friends_1", "friendOnce"],
+    ["m.toUid = ? AND m.handle = 0 AND m.type = ? AND m.id > ?", "messageInbox", "messageInbox"],
+    ["ORDER BY id DESC LIMIT 1", "messageInbox", "messageInbox"],
+    ["COUNT(*)", "messageInbox", "messageInbox"],
+    ["m.gId IS NULL", "messagePair", "messagePair"],
+    ["u.pwd FROM users", "sqlite_autoindex_users_1", "loginKeyOnce"],
+];
+/// Sorts the friends of one user, or who was found by a part of the name, or counts what waits for one user, or puts a
+/// found page in order.
+const MAY_SORT: [&str; 4] =
+    ["FROM friends f", "GROUP BY fromUid", "SELECT * FROM (SELECT", "INSTR(u.loginKey"];
+
+const USERS: u64 = 40;
+const ROWS: u64 = 20_000;
+
+#[test]
+#[cfg(feature = "sqlite")]
+fn every_statement_finds_its_rows_by_an_index_in_sqlite() {
+    let folder = std::env::temp_dir().join(format!("minim-plans-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let place = Database::Sqlite(folder.join("minim.db"));
+    let plan = |db: &mut Connection, sql: &str, parameters: &[Value]| {
+        let rows = db.rows(&format!("EXPLAIN QUERY PLAN {sql}"), parameters);
+        let rows = rows.unwrap_or_else(|failure| panic!("{failure} in {sql}"));
+        rows.iter().map(|row| row.text(3)).collect::<Vec<_>>().join("; ")
+    };
+    explain_all(&place, "", plan, |plan| {
+        (plan.replace("SCAN page", "").contains("SCAN"), plan.contains("TEMP B-TREE"))
+    });
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+#[ignore = "needs a database server: tests/mariadb.sh runs it"]
+fn every_statement_finds_its_rows_by_an_index_in_mysql() {
+    let server = std::env::var("MINIM_TEST_DATABASE").expect("MINIM_TEST_DATABASE");
+    let place = Database::Mysql(format!("{server}minim_plans_{}", std::process::id()));
+    let plan = |db: &mut Connection, sql: &str, parameters: &[Value]| {
+        let rows = db.rows(&format!("EXPLAIN {sql}"), parameters);
+        let rows = rows.unwrap_or_else(|failure| panic!("{failure} in {sql}"));
+        let line = |row: &Row| {
+            let columns: Vec<String> = (2..row.0.len()).map(|column| row.text(column)).collect();
+            columns.join(" ")
+        };
+        rows.iter().map(line).collect::<Vec<_>>().join(" | ")
+    };
+    explain_all(&place, "ANALYZE TABLE users, friends, message", plan, |plan| {
+        let access = |line: &str| line.split(' ').nth(1).unwrap_or_default().to_owned(); // behind the table's name
+        let tables = plan.split(" | ").filter(|line| !line.starts_with('<')); // those are results of the statement itself
+        let scans = tables.map(access).any(|access| access == "ALL" || access == "index");
+        (scans, plan.contains("filesort"))
+    });
+}
+
+/// Fills a database, has the store do everything it can, and looks at the plan of each different statement: whether
+/// it scans and whether it sorts.
+fn explain_all(
+    place: &Database,
+    analyze: &str,
+    plan: impl Fn(&mut Connection, &str, &[Value]) -> String,
+    verdict: impl Fn(&str) -> (bool, bool),
+) {
+    let store = Store::open(place).unwrap();
+    use_everything(&store);
+    fill(place, analyze);
+    NOTED.lock().unwrap().clear();
+    use_everything(&store);
+    let noted = std::mem::take(&mut *NOTED.lock().unwrap());
+    drop(store);
+
+    let mut db = Connection::open_to_read(place).unwrap();
+    let mut seen = HashSet::new();
+    let mut indexes_used = HashSet::new();
+    let mut wrong = String::new();
+    let mut count = 0;
+    for (sql, parameters) in noted {
+        if sql.starts_with("INSERT") || !sql.contains(' ') || !seen.insert(sql.clone()) {
+            continue;
+        }
+        count += 1;
+        let plan = plan(&mut db, &sql, &parameters);
+        let (scans, sorts) = verdict(&plan);
+        let is_meant = |list: &[&str]| list.iter().any(|part| sql.contains(part));
+        println!("{sql}\n    {plan}");
+        for [part, in_sqlite, in_mysql] in INDEXES.iter().filter(|[part, ..]| sql.contains(part)) {
+            let index = if matches!(place, Database::Sqlite(_)) { in_sqlite } else { in_mysql };
+            assert!(plan.contains(index), "not by {index}: {sql}\n    {plan}");
+            indexes_used.insert(part);
+        }
+        if (scans && !is_meant(&MAY_SCAN)) || (sorts && !is_meant(&MAY_SORT)) || plan.contains("MULTI-INDEX")
+        {
+            wrong += &format!("{sql}\n    {plan}\n");
+        }
+    }
+    assert!(count > 20, "{count} statements are too few: is everything used?");
+    assert_eq!(indexes_used.len(), INDEXES.len(), "{indexes_used:?}");
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Every function of the store at least once, with what it finds and with what it refuses.
+fn use_everything(store: &Store) {
+    for number in 1..=USERS {
+        let name = format!("user{number}");
+        let (login_name, username) = (name.clone(), name);
+        let new = NewUser { login_name, username, pwd: String::new(), sex: 0, pic_url: String::new() };
+        let _ = store.add_user(&new, "digest");
+    }
+    let (id, _) = store.ask_friend(1, 2).unwrap_or((0, None));
+    let _ = store.answer_request(2, id, true);
+    let _ = store.ask_friend(3, 1);
+    let id = store.unhandled(1, Waiting::Requests, 0, 10).unwrap()[0].0;
+    let _ = store.can_add_friend(1, 4);
+    let _ = store.answer_request(1, id, false);
+    let _ = store.delete_friend(5, 6);
+    for to_id in [2, 2, 3, 999] {
+        let (msg_type, msg_text) = ("TEXT".to_owned(), "hello".to_owned());
+        let client_no = now_ms() * 1000 + to_id;
+        let request = ChatSendMsg { client_no, is_friend: true, to_id, send_time: 0, msg_type, msg_text };
+        let _ = store.add_message(1, request);
+    }
+    for kind in [Waiting::Messages, Waiting::Requests, Waiting::All] {
+        store.unhandled(2, kind, 0, 32).unwrap();
+    }
+    store.mark_received(2, &[1]).unwrap();
+    store.mark_received(2, &(1..=100).collect::<Vec<_>>()).unwrap();
+    store.last_unhandled(2).unwrap();
+    store.unread(2).unwrap();
+    store.friends(1).unwrap();
+    store.user(1).unwrap();
+    store.user_and_digest("user1").unwrap();
+    store.search_users("user").unwrap();
+    for text in ["", "hello"] {
+        let (times, text, msg_type) = (0..=MAX_NUMBER, text.to_owned(), String::new());
+        let wanted =
+            Wanted { to_id: 2, before_id: MAX_NUMBER, limit: 20, from_id: None, times, text, msg_type };
+        store.records(1, &wanted).unwrap();
+    }
+}
+
+/// Messages of every user to two others, a third of them not handled yet.
+fn fill(place: &Database, analyze: &str) {
+    let mut db = Connection::open_to_read(place).unwrap();
+    db.begin().unwrap();
+    let insert =
+        "INSERT INTO message (fromUid, toUid, type, handle, sendTime, clientNo, msgType, msgText) VALUES";
+    let row = |number: u64| {
+        let (from, to) = (number % USERS + 1, (number + 1 + number % 2) % USERS + 1);
+        let numbers = [from, to, SAID, u64::from(!number.is_multiple_of(3)), 1, number].map(Value::from);
+        [&numbers[..], &["TEXT".into(), "hello".into()]].concat()
+    };
+    for start in (0..ROWS).step_by(500) {
+        db.insert(insert, &(start..start + 500).map(row).collect::<Vec<_>>()).unwrap();
+    }
+    db.run_plain("COMMIT").unwrap();
+    if !analyze.is_empty() {
+        db.rows(analyze, &[]).unwrap();
+    }
+}
