@@ -26,7 +26,7 @@ const OPTIONS: [[&str; 4]; 20] = [
     ["broadcast", "ADDRESSES", "255.255.255.255", "where to broadcast, with commas (later)"],
     ["name", "NAME", "this computer's", "what a server is called when it is looked for (later)"],
     ["dataDir", "FOLDER", "data", "files, pictures, the SQLite database"],
-    ["database", "URL", "minim.db in dataDir", "sqlite:PATH; mysql://user:password@host:3306/minim (later)"],
+    ["database", "URL", "minim.db in dataDir", "sqlite:PATH; mysql://user:password@host:3306/minim"],
     ["passphrase", "TEXT", "hfut", "both ends must agree"],
     ["maxFileSize", "BYTES", "4294967296", "longest file (later)"],
     ["maxClients", "NUMBER", "4096", "chat connections at the same time"],
@@ -354,9 +354,15 @@ fn addresses(value: &str) -> Result<Vec<Ipv4Addr>, String> {
 }
 
 fn database(value: &str) -> Result<Database, String> {
+    let names_a_database = |url: &str| {
+        let opts = mysql::Opts::from_url(url).ok();
+        opts.is_some_and(|opts| opts.get_db_name().is_some_and(|name| !name.is_empty()))
+    };
     match value.strip_prefix("sqlite:") {
         Some(path) if !path.is_empty() => Ok(Database::Sqlite(PathBuf::from(path))),
-        None if value.starts_with("mysql://") => Ok(Database::Mysql(value.to_owned())),
+        None if value.starts_with("mysql://") && names_a_database(value) => {
+            Ok(Database::Mysql(value.to_owned()))
+        }
         _ => Err("not sqlite:PATH, nor mysql://user:password@host:3306/minim".to_owned()),
     }
 }

@@ -11,6 +11,7 @@ mod absent;
 mod driver;
 mod mysql;
 #[cfg(test)]
+#[path = "../tests/store/plans.rs"]
 mod plans;
 mod readers;
 #[cfg(feature = "sqlite")]

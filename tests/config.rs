@@ -65,7 +65,7 @@ fn help_goes_to_standard_output_and_ends_with_0() {
 #[test]
 fn a_wrong_command_line_is_named_and_ends_with_2() {
     let folder = Folder::new();
-    let cases: [(&[&str], &[&str]); 22] = [
+    let cases: [(&[&str], &[&str]); 26] = [
         (&["sever"], &["sever", "server"]),
         (&["server", "--chatport", "1"], &["--chatport", "chatPort", "dataDir"]),
         (&["server", "chatPort", "1"], &["chatPort", "--name value"]),
@@ -90,6 +90,13 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
             &["server", "--database", "postgres://a:geheim@b/c"],
             &["--database postgres://a:***@b/c", "sqlite:PATH"],
         ),
+        (
+            &["server", "--database", "mysql://root:geheim@127.0.0.1"],
+            &["mysql://root:***@127.0.0.1", "/minim"],
+        ),
+        (&["server", "--database", "mysql://root@127.0.0.1/"], &["mysql://root@127.0.0.1/", "/minim"]),
+        (&["server", "--database", "mysql://root@127.0.0.1:99999/x"], &["--database", ":3306/minim"]),
+        (&["server", "--database", "mysql://root@127.0.0.1/x?a=b"], &["--database", ":3306/minim"]),
         (&["server", "--config", "no.conf"], &["no.conf", "cannot read"]),
     ];
     for (words, named) in cases {

@@ -171,6 +171,65 @@ fn friends_are_listed_with_who_is_online_and_how_much_waits() {
 }
 
 #[test]
+fn records_come_by_pages_and_filters_to_the_two_partners_alone() {
+    let server = Server::start();
+    let (mut alice, mut bob) = server.alice_and_bob();
+    for number in 1..=5 {
+        alice.say(bob.uid, &format!("from alice {number}"));
+        bob.say(alice.uid, &format!("50% from bob {number}"));
+    }
+    let carol = server.new_user("carol");
+    let (alice_uid, bob_uid) = (alice.uid, bob.uid);
+    let records = |sid: &str, other: u64, filters: &str| {
+        server.get(&format!("/getChatRecords?isFriend=true&toId={other}{filters}"), Some(sid))
+    };
+    let texts = |answer: &Value| -> Vec<String> {
+        let rows = answer["data"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        rows.iter().map(|row| row["msgText"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = records(&alice.session_id, bob_uid, "");
+    assert_eq!(all, records(&bob.session_id, alice_uid, ""), "both know a message by the same id");
+    assert_eq!(texts(&all).len(), 10);
+    assert_eq!((&all["data"][9]["handle"], &all["data"][9]["handleTime"]), (&json!(0), &json!(null)));
+    let first_push = bob.expect("CHAT_SEND_MSG");
+    assert!(first_push.as_object().unwrap().iter().all(|(name, value)| all["data"][0][name] == *value));
+
+    bob.received(&[first_push["id"].as_u64().unwrap()]);
+    bob.fence();
+    let read = records(&alice.session_id, bob_uid, "");
+    assert_eq!(read["data"][0]["handle"], 1, "the sender sees that it was read");
+    assert!(read["data"][0]["handleTime"].as_u64() >= first_push["sendTime"].as_u64());
+
+    let page = records(&alice.session_id, bob_uid, "&limit=3");
+    assert_eq!(texts(&page), ["50% from bob 4", "from alice 5", "50% from bob 5"], "newest last");
+    let before = format!("&limit=2&beforeId={}", page["data"][0]["id"]);
+    assert_eq!(texts(&records(&alice.session_id, bob_uid, &before)), ["50% from bob 3", "from alice 4"]);
+    assert_eq!(
+        texts(&records(&alice.session_id, bob_uid, "&text=%25&limit=100")).len(),
+        5,
+        "taken literally"
+    );
+    assert_eq!(texts(&records(&alice.session_id, bob_uid, "&text=alice+5")), ["from alice 5"]);
+    assert_eq!(texts(&records(&alice.session_id, bob_uid, &format!("&fromId={bob_uid}"))).len(), 5);
+    assert_eq!(texts(&records(&alice.session_id, bob_uid, "&msgType=EMOJI")), [""; 0]);
+    let time = all["data"][0]["sendTime"].as_u64().unwrap();
+    assert_eq!(texts(&records(&alice.session_id, bob_uid, &format!("&toTime={}", time - 1))), [""; 0]);
+    let from = format!("&fromTime={time}");
+    assert_eq!(texts(&records(&alice.session_id, bob_uid, &from)).len(), 10, "both ends are included");
+
+    assert_eq!(texts(&records(&carol.session_id, bob_uid, "")), [""; 0], "a stranger sees only their own");
+    assert_eq!(records(&alice.session_id, 999, "")["error"], "noSuchUser");
+    for bad in ["&limit=0", "&limit=101", "&limit=x", "&text=", "&msgType=SONG", "&beforeId=-1"] {
+        let answer = records(&alice.session_id, bob_uid, bad);
+        let name = bad[1..].split('=').next().unwrap();
+        assert!(
+            answer["error"] == "badRequest" && answer["text"].as_str().unwrap().contains(name),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
 fn who_can_be_added_is_said_with_the_reason() {
     let server = Server::start();
     let (alice, bob) = server.alice_and_bob();
