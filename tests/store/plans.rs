@@ -88,10 +88,25 @@ fn explain_all(
     fill(place, analyze);
     NOTED.lock().unwrap().clear();
     use_everything(&store);
-    let noted = std::mem::take(&mut *NOTED.lock().unwrap());
     drop(store);
-
     let mut db = Connection::open_to_read(place).unwrap();
+    let many: Vec<Message> = (0..100)
+        .map(|number| {
+            let (msg_type, msg_text) = ("TEXT".to_owned(), "hello".to_owned());
+            let request = ChatSendMsg {
+                client_no: number,
+                is_friend: true,
+                to_id: 2,
+                send_time: 0,
+                msg_type,
+                msg_text,
+            };
+            Message { from: number % USERS + 1, request, answer: channel().0 }
+        })
+        .collect();
+    rows_by_key(&mut db, many.iter()).unwrap();
+    friendships(&mut db, &many).unwrap();
+    let noted = std::mem::take(&mut *NOTED.lock().unwrap());
     let mut seen = HashSet::new();
     let mut indexes_used = HashSet::new();
     let mut wrong = String::new();
@@ -160,7 +175,7 @@ fn use_everything(store: &Store) {
     }
 }
 
-/// Messages of every user to two others, a third of them not handled yet.
+/// Messages of every user to two others, a third of them not handled yet; and friendships.
 fn fill(place: &Database, analyze: &str) {
     let mut db = Connection::open_to_read(place).unwrap();
     db.begin().unwrap();
@@ -173,6 +188,11 @@ fn fill(place: &Database, analyze: &str) {
     };
     for start in (0..ROWS).step_by(500) {
         db.insert(insert, &(start..start + 500).map(row).collect::<Vec<_>>()).unwrap();
+    }
+    for uid in 7..USERS {
+        let row = |friend_id: u64| [uid, friend_id, 1].map(Value::from).to_vec();
+        let rows: Vec<_> = (uid + 1..=USERS).map(row).collect();
+        db.insert("INSERT INTO friends (uid, friendId, updateTime) VALUES", &rows).unwrap();
     }
     db.run_plain("COMMIT").unwrap();
     if !analyze.is_empty() {
