@@ -93,9 +93,9 @@ pub const DATABASE_PING: Duration = Duration::from_secs(20);
 pub const MAX_FOUND: usize = 50;
 /// Messages of each partner that a search in a conversation looks at, the newest first. store.rs.
 pub const MAX_SEARCHED: usize = 20_000;
-/// Rows of /getChatRecords, at most, and unless another limit is asked for. server/api.rs.
+/// Rows of /getChatRecords, at most. server/api.rs.
 pub const MAX_RECORDS: u64 = 100;
-/// See `MAX_RECORDS`.
+/// Rows of /getChatRecords where no limit is asked for. server/api.rs.
 pub const RECORDS: u64 = 20;
 /// Rows of /getNoHandleMessages. server/api.rs.
 pub const MAX_LISTED: usize = 500;

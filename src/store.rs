@@ -30,7 +30,7 @@ use crate::md5_check::{hex, md5};
 use crate::message::{ChatSendMsg, Code, Envelope, FromServer, NewUser, Record, Refusal, User};
 use crate::warnings::Warnings;
 
-use driver::{Connection, Failure, Row, Value};
+use driver::{Connection, Failure, Row, Value, places};
 use readers::Readers;
 use writer::{Change, Job, Message};
 
@@ -144,11 +144,17 @@ impl Store {
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(job(db)?);
             Ok(())
         };
-        let (answer, done) = channel();
-        let asked = self.writer.send(Job::Change(Change { work: Box::new(work), answer }));
-        let outcome = asked.ok().and_then(|()| done.recv().ok()).unwrap_or_else(|| Err(no_writer()));
+        self.ask(|answer| Job::Change(Change { work: Box::new(work), answer }))?;
         let result = result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        outcome.and_then(|()| result.ok_or_else(no_writer)).map_err(|trouble| self.refusal(trouble))
+        result.ok_or_else(|| self.refusal(no_writer()))
+    }
+
+    /// Hands a job to the thread that writes, and waits for what it came to.
+    fn ask<T>(&self, job: impl FnOnce(Sender<Result<T, Trouble>>) -> Job) -> Result<T, Refusal> {
+        let (answer, outcome) = channel();
+        let asked = self.writer.send(job(answer));
+        let outcome = asked.ok().and_then(|()| outcome.recv().ok()).unwrap_or_else(|| Err(no_writer()));
+        outcome.map_err(|trouble| self.refusal(trouble))
     }
 
     /// Does `job`, which only reads, by a connection that waits for no writer.
@@ -177,10 +183,7 @@ impl Store {
     /// Station 4 of a message, CHAT_SEND_MSG: the same request (fromUid, clientNo) again gives the same answer and does nothing. `badRequest`
     /// where the number was used for another one, `notFriends`, `noSuchUser`, `noSuchGroup`. Returns when it is on the disk.
     pub fn add_message(&self, from: u64, request: ChatSendMsg) -> Result<Stored, Refusal> {
-        let (answer, stored) = channel();
-        let asked = self.writer.send(Job::Message(Message { from, request, answer }));
-        let outcome = asked.ok().and_then(|()| stored.recv().ok()).unwrap_or_else(|| Err(no_writer()));
-        outcome.map_err(|trouble| self.refusal(trouble))
+        self.ask(|answer| Job::Message(Message { from, request, answer }))
     }
 
     /// CHAT_RECEIVED: these messages to `uid` are handled. Other ids and requests stay as they are.
@@ -191,7 +194,7 @@ impl Store {
         let sql = format!(
             "UPDATE message SET handle = 1, handleTime = ? \
              WHERE toUid = ? AND handle = 0 AND type = ? AND id IN ({})",
-            vec!["?"; ids.len()].join(", ")
+            places(ids.len())
         );
         let mut values = vec![now_ms().into(), uid.into(), SAID.into()];
         values.extend(ids.iter().map(|&id| Value::from(id)));
@@ -432,17 +435,18 @@ fn add_messages(
     let earlier = rows_by_key(db, messages.iter())?;
     let friends = friendships(db, messages)?;
     let now = now_ms();
-    let mut refusals = Vec::new();
+    let mut checks = Vec::new();
     let mut new = Vec::new();
     for message in messages {
-        let refusal = match earlier.get(&message.key()) {
-            Some(row) => refuse_another(&message.request, row),
-            None => refuse_stranger(db, message, &friends)?,
-        };
-        if refusal.is_none() && !earlier.contains_key(&message.key()) {
+        let earlier = earlier.get(&message.key());
+        let check = by_rule(match earlier {
+            Some(row) => require_same(&message.request, row),
+            None => require_friend(db, message, &friends),
+        })?;
+        if check.is_ok() && earlier.is_none() {
             new.push(message);
         }
-        refusals.push(refusal);
+        checks.push(check);
     }
     let insert = "INSERT INTO message (fromUid, toUid, type, sendTime, clientNo, msgType, msgText) VALUES";
     let values = |message: &&Message| {
@@ -461,17 +465,26 @@ fn add_messages(
     let written = rows_by_key(db, new.iter().copied())?;
 
     let mut outcomes = Vec::new();
-    for (message, refusal) in messages.iter().zip(refusals) {
-        let (earlier, written) = (earlier.get(&message.key()), written.get(&message.key()));
-        outcomes.push(match (refusal, earlier, written) {
-            (Some(refusal), ..) => Err(refusal),
-            (None, Some(row), _) if in_doubt.contains(&message.key()) => Ok(stored(row, true)),
-            (None, Some(row), _) => Ok(stored(row, false)),
-            (None, None, Some(row)) => Ok(stored(row, true)),
-            (None, None, None) => return Err(Failure::Statement(NOT_THERE.to_owned())),
+    for (message, check) in messages.iter().zip(checks) {
+        let key = message.key();
+        let was_told = earlier.contains_key(&key) && !in_doubt.contains(&key);
+        let row = earlier.get(&key).or(written.get(&key));
+        outcomes.push(match (check, row) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(()), Some(row)) => Ok(stored(row, !was_told)),
+            (Ok(()), None) => return Err(Failure::Statement(NOT_THERE.to_owned())),
         });
     }
     Ok(outcomes)
+}
+
+/// What a job came to where the database did its part: done, or refused by a rule.
+fn by_rule<T>(outcome: Result<T, Trouble>) -> Result<Result<T, Refusal>, Failure> {
+    match outcome {
+        Ok(done) => Ok(Ok(done)),
+        Err(Trouble::Refused(refusal)) => Ok(Err(refusal)),
+        Err(Trouble::Failed(failure)) => Err(failure),
+    }
 }
 
 /// The rows of messages, by fromUid and clientNo.
@@ -486,43 +499,38 @@ fn rows_by_key<'a>(
     Ok(rows.into_iter().map(|row| ((row.number(2), row.number(9)), row)).collect())
 }
 
-/// Which of the senders and recipients are friends; the smaller uid stands first.
-fn friendships(db: &mut Connection, messages: &[Message]) -> Result<HashSet<(u64, u64)>, Failure> {
+/// Which of the senders and recipients are friends, by `pair`.
+fn friendships(db: &mut Connection, messages: &[Message]) -> Result<HashSet<[Value; 2]>, Failure> {
     let private = messages.iter().filter(|message| message.request.is_friend);
     let pairs: Vec<[Value; 2]> = private.map(|message| pair(message.from, message.request.to_id)).collect();
     let rows = db.rows_of_pairs("SELECT uid, friendId FROM friends WHERE (uid, friendId)", &pairs)?;
-    Ok(rows.iter().map(|row| (row.number(0), row.number(1))).collect())
+    Ok(rows.iter().map(|row| pair(row.number(0), row.number(1))).collect())
 }
 
 /// The number of `request` was used for what stands in `row`: that must be the same.
-fn refuse_another(request: &ChatSendMsg, row: &Row) -> Option<Refusal> {
+fn require_same(request: &ChatSendMsg, row: &Row) -> Result<(), Trouble> {
     let is_same = request.is_friend
         && row.number(5) == request.to_id
         && row.text(7) == request.msg_type
         && row.text(8) == request.msg_text;
-    (!is_same).then(|| Refusal::bad("clientNo: was used for another message"))
+    if is_same { Ok(()) } else { Err(Refusal::bad("clientNo: was used for another message").into()) }
 }
 
 /// A new message may go to a friend alone.
-fn refuse_stranger(
+fn require_friend(
     db: &mut Connection,
     message: &Message,
-    friends: &HashSet<(u64, u64)>,
-) -> Result<Option<Refusal>, Failure> {
-    let (from, to) = (message.from, message.request.to_id);
+    friends: &HashSet<[Value; 2]>,
+) -> Result<(), Trouble> {
+    let to = message.request.to_id;
     if !message.request.is_friend {
-        let text = format!("toId: there is no group {to}");
-        return Ok(Some(Refusal::new(Code::NoSuchGroup, text)));
+        return Err(Refusal::new(Code::NoSuchGroup, format!("toId: there is no group {to}")).into());
     }
-    if friends.contains(&(from.min(to), from.max(to))) {
-        return Ok(None);
+    if friends.contains(&pair(message.from, to)) {
+        return Ok(());
     }
-    let refusal = match require_user(db, to) {
-        Ok(()) => Refusal::new(Code::NotFriends, "toId: not a friend of yours"),
-        Err(Trouble::Refused(no_such_user)) => no_such_user,
-        Err(Trouble::Failed(failure)) => return Err(failure),
-    };
-    Ok(Some(refusal))
+    require_user(db, to)?;
+    Err(Refusal::new(Code::NotFriends, "toId: not a friend of yours").into())
 }
 
 /// What the sender of the message in `row` is told, and, when it is new, the recipient.
@@ -604,15 +612,11 @@ fn befriend(db: &mut Connection, asker: u64, uid: u64, now: u64) -> Result<(), F
     Ok(())
 }
 
-/// The MD5 of schema.sql, by which a database is known.
-fn schema_md5() -> String {
-    hex(&md5(SCHEMA.as_bytes()))
-}
-
 /// What must be run before the database is ours: tables and mark where there is none, the mark alone where the tables
 /// were loaded by hand, nothing where this schema.sql made it. One of another schema or program is refused.
 fn missing(place: &Database) -> Result<String, Failure> {
-    let mark = format!("INSERT INTO minimSchema VALUES ('{}');", schema_md5());
+    let ours = hex(&md5(SCHEMA.as_bytes()));
+    let mark = format!("INSERT INTO minimSchema VALUES ('{ours}');");
     let Some(mut db) = Connection::look(place)? else { return Ok(format!("{SCHEMA}{mark}")) };
     if !db.tables()?.iter().any(|table| table.eq_ignore_ascii_case("minimSchema")) {
         let text =
@@ -620,7 +624,6 @@ fn missing(place: &Database) -> Result<String, Failure> {
         return Err(Failure::Down(text.to_owned()));
     }
     let rows = db.rows("SELECT md5 FROM minimSchema", &[])?;
-    let ours = schema_md5();
     match rows.first().map(|row| row.text(0)) {
         Some(found) if found == ours => Ok(String::new()),
         Some(found) => Err(Failure::Down(format!(

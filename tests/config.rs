@@ -9,18 +9,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use common::{Folder, Program, Server, run};
+use common::{Folder, Program, Server, refused, run};
 use minim::md5_check::{hex, md5};
-
-/// Runs a server that must not start: exit code and standard error.
-fn refused(folder: &Path, words: &[&str]) -> (i32, String) {
-    let mut all = vec!["server", "--chatPort", "0", "--httpPort", "0", "--udpPort", "off"];
-    all.extend(words);
-    let (code, output, errors) = run(folder, &all);
-    assert_eq!(output, "", "nothing on standard output");
-    assert_eq!(errors.lines().count(), 1, "one line: {errors}");
-    (code, errors)
-}
 
 /// All files below a folder, each with the MD5 of its contents.
 fn contents(folder: &Path) -> Vec<(String, String)> {

@@ -13,7 +13,7 @@ use super::sqlite;
 use crate::config::Database;
 
 /// A value of a row or a parameter.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Value {
     Null,
@@ -31,6 +31,11 @@ impl From<&str> for Value {
     fn from(text: &str) -> Value {
         Value::Text(text.to_owned())
     }
+}
+
+/// The places of so many parameters: `?, ?, ?`.
+pub fn places(count: usize) -> String {
+    vec!["?"; count].join(", ")
 }
 
 /// A row of a query. A column of another kind than was asked for reads as 0 or empty.
@@ -81,7 +86,7 @@ pub enum Connection {
     /// To a file.
     Sqlite(sqlite::Connection),
     /// To a server.
-    Mysql(Box<mysql::Connection>),
+    Mysql(mysql::Connection),
 }
 
 impl Connection {
@@ -89,9 +94,7 @@ impl Connection {
     pub fn look(place: &Database) -> Result<Option<Connection>, Failure> {
         match place {
             Database::Sqlite(path) => Ok(sqlite::Connection::look(path)?.map(Connection::Sqlite)),
-            Database::Mysql(url) => {
-                Ok(mysql::Connection::look(url)?.map(|db| Connection::Mysql(Box::new(db))))
-            }
+            Database::Mysql(url) => Ok(mysql::Connection::look(url)?.map(Connection::Mysql)),
         }
     }
 
@@ -102,9 +105,7 @@ impl Connection {
             Database::Sqlite(path) => {
                 sqlite::Connection::open_to_write(path, missing).map(Connection::Sqlite)
             }
-            Database::Mysql(url) => {
-                mysql::Connection::open_to_write(url, missing).map(|db| Connection::Mysql(Box::new(db)))
-            }
+            Database::Mysql(url) => mysql::Connection::open_to_write(url, missing).map(Connection::Mysql),
         }
     }
 
@@ -112,9 +113,7 @@ impl Connection {
     pub fn open_to_read(place: &Database) -> Result<Connection, Failure> {
         match place {
             Database::Sqlite(path) => sqlite::Connection::open_to_read(path).map(Connection::Sqlite),
-            Database::Mysql(url) => {
-                mysql::Connection::open_to_read(url).map(|db| Connection::Mysql(Box::new(db)))
-            }
+            Database::Mysql(url) => mysql::Connection::open_to_read(url).map(Connection::Mysql),
         }
     }
 

@@ -9,7 +9,7 @@ use mysql::consts::CapabilityFlags;
 use mysql::prelude::Queryable;
 use mysql::{Conn, DriverError, Opts, OptsBuilder, Params};
 
-use super::driver::{Failure, Row, Value};
+use super::driver::{Failure, Row, Value, places};
 use crate::limits::{
     DATABASE_CONNECT_DEADLINE, DATABASE_DEADLINE, DATABASE_LOCK_DEADLINE, DATABASE_READERS,
     DATABASE_STATEMENTS, DATABASE_WRITER_LIFE,
@@ -82,12 +82,10 @@ impl Connection {
 
     /// All rows in one statement: one way to the server and back.
     pub fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let places = |row: &Vec<Value>| format!("({})", vec!["?"; row.len()].join(", "));
-        let all: Vec<String> = rows.iter().map(places).collect();
-        self.run(&format!("{sql} {}", all.join(", ")), &rows.concat()).map(drop)
+        let Some(first) = rows.first() else { return Ok(()) };
+        let row = format!("({})", places(first.len()));
+        let sql = format!("{sql} {}", vec![row; rows.len()].join(", "));
+        self.run(&sql, &rows.concat()).map(drop)
     }
 
     pub fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure> {
@@ -103,8 +101,8 @@ impl Connection {
         if pairs.is_empty() {
             return Ok(Vec::new());
         }
-        let places = vec!["(?, ?)"; pairs.len()].join(", ");
-        self.rows(&format!("{sql} IN ({places})"), &pairs.concat())
+        let list = vec!["(?, ?)"; pairs.len()].join(", ");
+        self.rows(&format!("{sql} IN ({list})"), &pairs.concat())
     }
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, OpenFlags, ToSql, params_from_iter};
 
-use super::driver::{Failure, Row, Value};
+use super::driver::{Failure, Row, Value, places};
 use crate::limits::{DATABASE_BUSY_DEADLINE, DATABASE_STATEMENTS};
 
 /// One connection to a database file.
@@ -69,9 +69,9 @@ impl Connection {
 
     /// One statement a row: there is no way to a server to save.
     pub fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure> {
+        let sql = format!("{sql} ({})", places(rows.first().map_or(0, Vec::len)));
         for row in rows {
-            let places = vec!["?"; row.len()].join(", ");
-            self.run(&format!("{sql} ({places})"), row)?;
+            self.run(&sql, row)?;
         }
         Ok(())
     }
@@ -93,9 +93,10 @@ impl Connection {
 
     /// One query a pair: for a list of pairs SQLite would read the whole index.
     pub fn rows_of_pairs(&mut self, sql: &str, pairs: &[[Value; 2]]) -> Result<Vec<Row>, Failure> {
+        let sql = format!("{sql} = (?, ?)");
         let mut all = Vec::new();
         for pair in pairs {
-            all.extend(self.rows(&format!("{sql} = (?, ?)"), pair)?);
+            all.extend(self.rows(&sql, pair)?);
         }
         Ok(all)
     }

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 
 use super::driver::{Connection, Failure};
-use super::{Stored, Trouble, add_messages};
+use super::{Stored, Trouble, add_messages, by_rule};
 use crate::config::Database;
 use crate::limits::{DATABASE_BATCH, DATABASE_PING};
 use crate::message::{ChatSendMsg, Refusal};
@@ -119,7 +119,6 @@ impl Writer {
 
     /// All of a batch, or nothing: what each message and each change came to.
     fn transaction(&mut self, batch: &mut Batch) -> Result<Outcomes, Failure> {
-        let keys: Vec<(u64, u64)> = batch.messages.iter().map(Message::key).collect();
         let mut db = match self.db.take() {
             Some(db) => db,
             None => Connection::open_to_write(&self.place, "")?,
@@ -131,12 +130,12 @@ impl Writer {
         let outcome = done.and_then(|done| {
             let committed = db.run_plain("COMMIT");
             if matches!(committed, Err(Failure::Gone(_))) {
-                self.in_doubt.extend(&keys);
+                self.in_doubt.extend(batch.messages.iter().map(Message::key));
             }
             committed.map(|()| done)
         });
         if outcome.is_ok() {
-            keys.iter().for_each(|key| _ = self.in_doubt.remove(key));
+            batch.messages.iter().for_each(|message| _ = self.in_doubt.remove(&message.key()));
         }
         let is_usable = match outcome {
             Ok(_) => true,
@@ -157,15 +156,7 @@ impl Writer {
 type Outcomes = (Vec<Result<Stored, Refusal>>, Vec<Result<(), Refusal>>);
 
 fn make_changes(db: &mut Connection, changes: &mut [Change]) -> Result<Vec<Result<(), Refusal>>, Failure> {
-    let mut outcomes = Vec::new();
-    for change in changes {
-        match (change.work)(db) {
-            Ok(()) => outcomes.push(Ok(())),
-            Err(Trouble::Refused(refusal)) => outcomes.push(Err(refusal)),
-            Err(Trouble::Failed(failure)) => return Err(failure),
-        }
-    }
-    Ok(outcomes)
+    changes.iter_mut().map(|change| by_rule((change.work)(db))).collect()
 }
 
 impl Batch {

@@ -160,6 +160,16 @@ pub fn run(folder: &Path, words: &[&str]) -> (i32, String, String) {
     (code, lines.join("\n"), errors)
 }
 
+/// Runs a server that must not start: exit code and standard error.
+pub fn refused(folder: &Path, words: &[&str]) -> (i32, String) {
+    let mut all = vec!["server", "--chatPort", "0", "--httpPort", "0", "--udpPort", "off"];
+    all.extend(words);
+    let (code, output, errors) = run(folder, &all);
+    assert_eq!(output, "", "nothing on standard output");
+    assert_eq!(errors.lines().count(), 1, "one line: {errors}");
+    (code, errors)
+}
+
 /// A database of its own on the server that MINIM_TEST_DATABASE names (`mysql://user:password@host:port/`; see
 /// tests/mariadb.sh), made by whoever opens it first and dropped at the end.
 pub struct TestDatabase {
