@@ -22,12 +22,14 @@ const MAY_SCAN: [&str; 5] =
 const INDEXES: [[&str; 3]; 7] = [
     ["(m.fromUid, m.clientNo)", "sqlite_autoindex_message_1", "messageOnce"],
     ["WHERE (uid, friendId)", "sqlite_autoindex_friends_1", "friendOnce"],
-    ["m.toUid = ? AND m.handle = 0 AND m.type = ? AND m.id > ?", "messageInbox", "messageInbox"],
-    ["ORDER BY id DESC LIMIT 1", "messageInbox", "messageInbox"],
-    ["COUNT(*)", "messageInbox", "messageInbox"],
-    ["m.gId IS NULL", "messagePair", "messagePair"],
+    ["m.toUid = ? AND m.handle = 0 AND m.type = ? AND m.id > ?", INBOX, "messageInbox"],
+    ["ORDER BY id DESC LIMIT 1", INBOX, "messageInbox"],
+    ["COUNT(*)", INBOX, "messageInbox"],
+    ["m.gId IS NULL", "messagePair (fromUid=? AND toUid=? AND gId=? AND rowid<?)", "messagePair"],
     ["u.pwd FROM users", "sqlite_autoindex_users_1", "loginKeyOnce"],
 ];
+/// All columns of the index: a page of requests in a full inbox reads no messages.
+const INBOX: &str = "messageInbox (toUid=? AND handle=? AND type=?";
 /// Sorts the friends of one user, or who was found by a part of the name, or counts what waits for one user, or puts a
 /// found page in order.
 const MAY_SORT: [&str; 4] =
