@@ -76,8 +76,13 @@ pub const DATABASE_BUSY_DEADLINE: Duration = Duration::from_secs(5);
 pub const DATABASE_READERS: usize = 4;
 /// Jobs in one transaction, at most: the first of them waits for the last. store/writer.rs.
 pub const DATABASE_BATCH: usize = 256;
-/// Statements that a connection keeps prepared: those of a batch differ by its size. store/sqlite.rs, store/mysql.rs.
+/// Rows in one statement. From 200 places on, MySQL guesses how many rows each of them has (its variable
+/// `eq_range_index_dive_limit`), and may read the whole table. store/mysql.rs.
+pub const DATABASE_ROWS: usize = 64;
+/// Statements that a connection keeps prepared: above 3 of each number of rows. store/sqlite.rs, store/mysql.rs.
 pub const DATABASE_STATEMENTS: usize = 256;
+/// Between two looks whether the database is back, while somebody's backlog waits for it. server/chat.rs.
+pub const DATABASE_AGAIN: Duration = Duration::from_secs(1);
 /// For connecting to a database server. store/mysql.rs.
 pub const DATABASE_CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// For sending to a database server, and for its answer: longer than any lock is waited for. store/mysql.rs.

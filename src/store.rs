@@ -4,7 +4,7 @@
 //! one transaction, and one thread does all writing (store/writer.rs), so nothing changes between the check and the
 //! write. Reading has connections of its own (store/readers.rs) and waits for no writer. Nothing is found by "id above
 //! the last one seen". Beneath it a driver (store/driver.rs) only runs a statement with parameters. Not here: who hears
-//! of it (server/online.rs). Start with `add_message`.
+//! of it (server/online.rs). Start with `begin_message`.
 
 #[cfg(not(feature = "sqlite"))]
 mod absent;
@@ -20,7 +20,7 @@ mod writer;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::now_ms;
@@ -69,6 +69,9 @@ pub struct Stored {
     /// What each recipient is to get; empty where the same request came before.
     pub deliveries: Vec<(u64, FromServer)>,
 }
+
+/// A job on its way to the disk, for `Store::finish`.
+pub struct Begun<T>(Receiver<Result<T, Trouble>>);
 
 /// What of all that waits for a user is asked for.
 #[derive(Clone, Copy)]
@@ -144,16 +147,21 @@ impl Store {
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(job(db)?);
             Ok(())
         };
-        self.ask(|answer| Job::Change(Change { work: Box::new(work), answer }))?;
+        self.finish(self.begin(|answer| Job::Change(Change { work: Box::new(work), answer })))?;
         let result = result.lock().unwrap_or_else(PoisonError::into_inner).take();
         result.ok_or_else(|| self.refusal(no_writer()))
     }
 
-    /// Hands a job to the thread that writes, and waits for what it came to.
-    fn ask<T>(&self, job: impl FnOnce(Sender<Result<T, Trouble>>) -> Job) -> Result<T, Refusal> {
+    /// Hands a job to the thread that writes.
+    fn begin<T>(&self, job: impl FnOnce(Sender<Result<T, Trouble>>) -> Job) -> Begun<T> {
         let (answer, outcome) = channel();
-        let asked = self.writer.send(job(answer));
-        let outcome = asked.ok().and_then(|()| outcome.recv().ok()).unwrap_or_else(|| Err(no_writer()));
+        let _ = self.writer.send(job(answer)); // an error drops `answer`, as `finish` finds
+        Begun(outcome)
+    }
+
+    /// Waits for what a job came to: after `Ok` it is on the disk.
+    pub fn finish<T>(&self, begun: Begun<T>) -> Result<T, Refusal> {
+        let outcome = begun.0.recv().unwrap_or_else(|_| Err(no_writer()));
         outcome.map_err(|trouble| self.refusal(trouble))
     }
 
@@ -181,9 +189,10 @@ impl Store {
     }
 
     /// Station 4 of a message, CHAT_SEND_MSG: the same request (fromUid, clientNo) again gives the same answer and does nothing. `badRequest`
-    /// where the number was used for another one, `notFriends`, `noSuchUser`, `noSuchGroup`. Returns when it is on the disk.
-    pub fn add_message(&self, from: u64, request: ChatSendMsg) -> Result<Stored, Refusal> {
-        self.ask(|answer| Job::Message(Message { from, request, answer }))
+    /// where the number was used for another one, `notFriends`, `noSuchUser`, `noSuchGroup`. Does not wait: what is begun
+    /// together shares one flush of the disk.
+    pub fn begin_message(&self, from: u64, request: ChatSendMsg) -> Begun<Stored> {
+        self.begin(|answer| Job::Message(Message { from, request, answer }))
     }
 
     /// CHAT_RECEIVED: these messages to `uid` are handled. Other ids and requests stay as they are.
@@ -435,18 +444,17 @@ fn add_messages(
     let earlier = rows_by_key(db, messages.iter())?;
     let friends = friendships(db, messages)?;
     let now = now_ms();
+    let mut keys: HashSet<(u64, u64)> = earlier.keys().copied().collect();
     let mut checks = Vec::new();
     let mut new = Vec::new();
     for message in messages {
-        let earlier = earlier.get(&message.key());
-        let check = by_rule(match earlier {
-            Some(row) => require_same(&message.request, row),
-            None => require_friend(db, message, &friends),
-        })?;
-        if check.is_ok() && earlier.is_none() {
+        let is_new = !keys.contains(&message.key());
+        let check = if is_new { by_rule(require_friend(db, message, &friends))? } else { Ok(()) };
+        if is_new && check.is_ok() {
+            keys.insert(message.key()); // the same request may be in the batch again
             new.push(message);
         }
-        checks.push(check);
+        checks.push(check.map(|()| is_new));
     }
     let insert = "INSERT INTO message (fromUid, toUid, type, sendTime, clientNo, msgType, msgText) VALUES";
     let values = |message: &&Message| {
@@ -467,12 +475,13 @@ fn add_messages(
     let mut outcomes = Vec::new();
     for (message, check) in messages.iter().zip(checks) {
         let key = message.key();
-        let was_told = earlier.contains_key(&key) && !in_doubt.contains(&key);
         let row = earlier.get(&key).or(written.get(&key));
         outcomes.push(match (check, row) {
             (Err(refusal), _) => Err(refusal),
-            (Ok(()), Some(row)) => Ok(stored(row, !was_told)),
-            (Ok(()), None) => return Err(Failure::Statement(NOT_THERE.to_owned())),
+            (Ok(is_new), Some(row)) => {
+                require_same(&message.request, row).map(|()| stored(row, is_new || in_doubt.contains(&key)))
+            }
+            (Ok(_), None) => return Err(Failure::Statement(NOT_THERE.to_owned())),
         });
     }
     Ok(outcomes)
@@ -508,12 +517,12 @@ fn friendships(db: &mut Connection, messages: &[Message]) -> Result<HashSet<[Val
 }
 
 /// The number of `request` was used for what stands in `row`: that must be the same.
-fn require_same(request: &ChatSendMsg, row: &Row) -> Result<(), Trouble> {
+fn require_same(request: &ChatSendMsg, row: &Row) -> Result<(), Refusal> {
     let is_same = request.is_friend
         && row.number(5) == request.to_id
         && row.text(7) == request.msg_type
         && row.text(8) == request.msg_text;
-    if is_same { Ok(()) } else { Err(Refusal::bad("clientNo: was used for another message").into()) }
+    if is_same { Ok(()) } else { Err(Refusal::bad("clientNo: was used for another message")) }
 }
 
 /// A new message may go to a friend alone.

@@ -183,8 +183,8 @@ impl Secret<'_> {
     pub fn receiver(&self, end: &str) -> Receiver {
         let keys = self.key_schedule(&format!("{end} key"));
         let mac_key = self.derive(&format!("{end} mac"));
-        let (frame, last_byte) = (Vec::new(), Instant::now());
-        Receiver { keys, mac_key, sequence: 0, limit: MAX_FRAME_BEFORE_LOGIN, frame, last_byte }
+        let (came, last_byte) = (Vec::new(), Instant::now());
+        Receiver { keys, mac_key, sequence: 0, limit: MAX_FRAME_BEFORE_LOGIN, came, last_byte }
     }
 }
 
@@ -219,7 +219,8 @@ pub struct Receiver {
     /// The number of the next frame, which the MAC covers; 0 for the first.
     pub sequence: u64,
     limit: usize,
-    frame: Vec<u8>,
+    /// What was received and is no body yet: less than a frame and `RECEIVE_PIECE` bytes.
+    came: Vec<u8>,
     last_byte: Instant,
 }
 
@@ -237,16 +238,17 @@ impl Receiver {
     /// Waits for one whole frame and returns its body. `None`: the peer ended its side between two frames.
     /// After an error that is no timeout the connection is to be closed without a word.
     pub fn receive(&mut self, socket: &Socket, deadline: Instant) -> Result<Option<Vec<u8>>, Error> {
-        if !self.fill(socket, LENGTH_SIZE, deadline)? {
-            return Ok(None);
-        }
-        let length = frame_length(&self.frame, self.limit)?;
-        self.fill(socket, LENGTH_SIZE + length, deadline)?;
-
-        let frame = std::mem::take(&mut self.frame);
+        let size = loop {
+            match self.whole_frame()? {
+                Some(size) => break size,
+                None if !self.receive_more(socket, deadline)? => return Ok(None),
+                None => {}
+            }
+        };
+        let frame: Vec<u8> = self.came.drain(..size).collect();
         let mut iv = [0; IV_SIZE];
         iv.copy_from_slice(&frame[LENGTH_SIZE..LENGTH_SIZE + IV_SIZE]);
-        let (ciphertext, mac) = frame[LENGTH_SIZE + IV_SIZE..].split_at(length - FRAME_OVERHEAD);
+        let (ciphertext, mac) = frame[LENGTH_SIZE + IV_SIZE..].split_at(size - LENGTH_SIZE - FRAME_OVERHEAD);
         if !equal(mac, &tag(&self.mac_key, self.sequence, &iv, ciphertext)) {
             return Err(Error::WrongMac);
         }
@@ -255,23 +257,31 @@ impl Receiver {
         body.map(Some).ok_or(Error::WrongPadding)
     }
 
-    /// Receives until `frame` holds `wanted` bytes; keeps what came when the deadline passes. False: the peer
-    /// ended before the first byte of a frame.
-    fn fill(&mut self, socket: &Socket, wanted: usize, deadline: Instant) -> Result<bool, Error> {
-        let mut piece = [0; RECEIVE_PIECE];
-        while self.frame.len() < wanted {
-            let room = RECEIVE_PIECE.min(wanted - self.frame.len());
-            let count = socket.recv(&mut piece[..room], deadline)?;
-            if count == 0 && self.frame.is_empty() {
-                return Ok(false);
-            }
-            if count == 0 {
-                return Err(Error::Io(ErrorKind::UnexpectedEof.into()));
-            }
-            self.frame.extend_from_slice(&piece[..count]);
-            self.last_byte = Instant::now();
+    /// Whether another body can be had without waiting: one `recv` may have brought several.
+    pub fn has_more(&self) -> bool {
+        matches!(self.whole_frame(), Ok(Some(_)))
+    }
+
+    /// The bytes that the first frame takes, when all of it is there.
+    fn whole_frame(&self) -> Result<Option<usize>, Error> {
+        if self.came.len() < LENGTH_SIZE {
+            return Ok(None);
         }
-        Ok(true)
+        let size = LENGTH_SIZE + frame_length(&self.came, self.limit)?;
+        Ok((size <= self.came.len()).then_some(size))
+    }
+
+    /// Waits for bytes, whatever frames they belong to; when the deadline passes, what came is kept. False: the peer
+    /// ended its side between two frames.
+    fn receive_more(&mut self, socket: &Socket, deadline: Instant) -> Result<bool, Error> {
+        let mut piece = [0; RECEIVE_PIECE];
+        let count = socket.recv(&mut piece, deadline)?;
+        if count == 0 && !self.came.is_empty() {
+            return Err(Error::Io(ErrorKind::UnexpectedEof.into()));
+        }
+        self.came.extend_from_slice(&piece[..count]);
+        self.last_byte = Instant::now();
+        Ok(count > 0)
     }
 }
 

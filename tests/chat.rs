@@ -289,6 +289,77 @@ fn the_same_request_again_is_the_same_message_and_a_used_number_takes_no_other()
     assert!(of_type(&bob, "CHAT_SEND_MSG").is_empty(), "Bob has it once");
 }
 
+/// Frames of messages with these numbers, texts and recipients, as one piece.
+fn burst(sender: &mut Peer, messages: &[(u64, &str, u64)]) -> Vec<u8> {
+    let body = |&(number, text, to): &(u64, &str, u64)| {
+        json!({"type": "CHAT_SEND_MSG", "clientNo": number, "isFriend": true, "toId": to,
+            "msgType": "TEXT", "msgText": text})
+    };
+    messages.iter().flat_map(|message| sender.seal(body(message).to_string().as_bytes())).collect()
+}
+
+#[test]
+fn what_comes_in_one_piece_is_done_and_answered_in_order_and_each_number_once() {
+    let server = Server::start();
+    let (mut alice, mut bob) = server.alice_and_bob();
+    let carol = server.new_user("carol");
+    let (bob_uid, carol_uid) = (bob.uid, carol.uid);
+    let mut piece = burst(
+        &mut alice,
+        &[
+            (1, "a", bob_uid),
+            (2, "no", carol_uid),
+            (3, "b", bob_uid),
+            (1, "a", bob_uid),
+            (3, "other", bob_uid),
+        ],
+    );
+    piece.extend(alice.seal(br#"{"type": "PING"}"#));
+    piece.extend(burst(&mut alice, &[(4, "c", bob_uid), (2, "d", bob_uid), (4, "c", bob_uid)]));
+    piece.extend(alice.seal(br#"{"type": "LOGOUT", "clientNo": 9}"#));
+    alice.send_raw(&piece).unwrap();
+
+    let answers: Vec<Value> = std::iter::from_fn(|| alice.receive())
+        .filter(|answer| answer["type"] != "FRIEND_STATE" && answer["type"] != "FRIENDS_CHANGED")
+        .collect();
+    let told: Vec<_> = answers.iter().map(|answer| (&answer["clientNo"], &answer["type"])).collect();
+    assert_eq!(
+        json!(told),
+        json!([
+            [1, "ACK"],
+            [2, "ERROR"],
+            [3, "ACK"],
+            [1, "ACK"],
+            [3, "ERROR"],
+            [null, "PONG"],
+            [4, "ACK"],
+            [2, "ACK"],
+            [4, "ACK"],
+            [9, "ACK"],
+        ])
+    );
+    expect_error(&answers[1], "notFriends");
+    expect_error(&answers[4], "badRequest");
+    assert_eq!((&answers[0], &answers[6]), (&answers[3], &answers[8]), "the same request, the same answer");
+    bob.fence();
+    let texts: Vec<&Value> =
+        of_type(&bob, "CHAT_SEND_MSG").iter().map(|message| &message["msgText"]).collect();
+    assert_eq!(json!(texts), json!(["a", "b", "c", "d"]), "each once");
+}
+
+#[test]
+fn what_was_stored_is_delivered_though_its_sender_was_cut_off_in_the_same_moment() {
+    let server = Server::start();
+    let (mut alice, mut bob) = server.alice_and_bob();
+    let mut piece = burst(&mut alice, &[(1, "a", bob.uid), (2, "b", bob.uid)]);
+    let forged = alice.frame(0, &[0; 8], &[0; 8]); // a number that was used
+    piece.extend(forged);
+    alice.send_raw(&piece).unwrap();
+    alice.expect_closed();
+    assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], "a");
+    assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], "b");
+}
+
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
     let mut server = Server::start();

@@ -11,15 +11,15 @@ use std::time::Instant;
 use crate::fields;
 use crate::http::Response;
 use crate::limits::{
-    BACKLOG_PAGE, IDLE_DEADLINE, LINGER_DEADLINE, LOGIN_DEADLINE, MAX_STRANGERS, MAX_STRANGERS_EACH,
-    PING_AFTER, patiently,
+    BACKLOG_PAGE, DATABASE_AGAIN, IDLE_DEADLINE, LINGER_DEADLINE, LOGIN_DEADLINE, MAX_STRANGERS,
+    MAX_STRANGERS_EACH, PING_AFTER, patiently,
 };
 use crate::message::{ChatSendMsg, Code, FromClient, FromServer, Refusal, User, encode};
 use crate::server::online::{Item, Outbox};
 use crate::server::sessions::Session;
 use crate::server::{Seat, Server, people, spawn};
 use crate::socket::Socket;
-use crate::store::Waiting;
+use crate::store::{Begun, Store, Stored, Waiting};
 use crate::wire::{self, Receiver, Sender, hello_as_server};
 
 /// One client, as its reading thread knows it.
@@ -32,6 +32,8 @@ struct Client {
     login_deadline: Instant,
     /// Whose connection this is, after LOGIN.
     user: Option<(User, Session)>,
+    /// Messages on their way to the disk, in order, each with its clientNo: those that came together.
+    begun: Vec<(u64, Begun<Stored>)>,
 }
 
 /// The whole life of connection number `number`, on its reading thread.
@@ -63,7 +65,8 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
     if let Err(error) = started {
         return server.troubles.warn(&format!("no thread for a client: {error}"));
     }
-    let mut client = Client { server, socket, receiver, outbox, login_deadline, user: None };
+    let mut client =
+        Client { server, socket, receiver, outbox, login_deadline, user: None, begun: Vec::new() };
     client.read_all();
 }
 
@@ -105,6 +108,9 @@ impl Client {
                 Some(_) if ping_is_due => last_byte + patiently(PING_AFTER, patience),
                 Some(_) => last_byte + patiently(IDLE_DEADLINE, patience),
             };
+            if !self.receiver.has_more() && !self.finish_messages() {
+                return None;
+            }
             let received = self.receiver.receive(&self.socket, deadline);
             match received {
                 Ok(body) => return body,
@@ -120,9 +126,9 @@ impl Client {
         }
     }
 
-    /// Queues an answer. False: the connection is over.
-    fn answer(&self, message: FromServer) -> bool {
-        self.outbox.answer(&message, self.server.config.deadline(IDLE_DEADLINE))
+    /// Queues an answer behind those that are due before. False: the connection is over.
+    fn answer(&mut self, message: FromServer) -> bool {
+        self.finish_messages() && self.outbox.answer(&message, self.server.config.deadline(IDLE_DEADLINE))
     }
 
     /// Does one request: its answer, if it has one.
@@ -188,6 +194,7 @@ impl Client {
     /// LOGOUT: the session ends; the ACK is the last word.
     fn logout(&mut self, client_no: u64) -> Result<Option<FromServer>, Refusal> {
         self.logged_in()?;
+        self.finish_messages();
         self.outbox.close(Some(&FromServer::Ack { client_no, id: None, send_time: None }));
         if let Some((_, session)) = &self.user {
             self.server.sessions.end(&session.id);
@@ -205,22 +212,38 @@ impl Client {
         }
     }
 
-    /// Station 3 of a message, CHAT_SEND_MSG: store, deliver, acknowledge. In this order: what is acknowledged is on the disk.
-    fn chat_send_msg(&self, request: ChatSendMsg) -> Result<Option<FromServer>, Refusal> {
+    /// Station 3 of a message, CHAT_SEND_MSG: store, deliver, acknowledge. In this order: what is acknowledged is on the
+    /// disk. Here it begins; `finish_messages` does the rest when all that came together has begun.
+    fn chat_send_msg(&mut self, request: ChatSendMsg) -> Result<Option<FromServer>, Refusal> {
         let from = self.logged_in()?;
-        let client_no = request.client_no;
-        let stored = self.server.store.add_message(from, request)?; // notFriends, noSuchUser, databaseDown …
-        for (to, message) in &stored.deliveries {
-            self.server.online_users.deliver(*to, message);
+        self.begun.push((request.client_no, self.server.store.begin_message(from, request)));
+        Ok(None)
+    }
+
+    /// Waits for what was begun, delivers and answers it, in order. False: the connection is over.
+    fn finish_messages(&mut self) -> bool {
+        let mut goes_on = true;
+        for (client_no, begun) in std::mem::take(&mut self.begun) {
+            let answer = match self.server.store.finish(begun) {
+                Ok(stored) => {
+                    for (to, message) in &stored.deliveries {
+                        self.server.online_users.deliver(*to, message);
+                    }
+                    FromServer::Ack { client_no, id: Some(stored.id), send_time: Some(stored.send_time) }
+                }
+                // notFriends, noSuchUser, databaseDown …
+                Err(refusal) => FromServer::Error { client_no: Some(client_no), refusal },
+            };
+            goes_on = goes_on && self.outbox.answer(&answer, self.server.config.deadline(IDLE_DEADLINE));
         }
-        let (id, send_time) = (Some(stored.id), Some(stored.send_time));
-        Ok(Some(FromServer::Ack { client_no, id, send_time }))
+        goes_on
     }
 }
 
 /// However the reading thread ends, also by a panic: the user is offline, and the writing thread hears of it.
 impl Drop for Client {
     fn drop(&mut self) {
+        self.finish_messages(); // what is stored is delivered, whatever became of the sender
         self.outbox.close(None);
         self.outbox.reader_ended();
         self.go_offline();
@@ -247,7 +270,7 @@ impl Writer {
         drop(seat); // only now there is room for another client
     }
 
-    /// None: the socket failed, or the database is away while the backlog is read.
+    /// None: the socket failed.
     fn write_queue(&mut self) -> Option<()> {
         loop {
             let items = self.outbox.take_all();
@@ -285,7 +308,7 @@ impl Writer {
                 break;
             }
         }
-        for User { uid, username, .. } in self.server.store.friends(uid).ok()? {
+        for User { uid, username, .. } in self.read(|store| store.friends(uid)).unwrap_or_default() {
             let online = self.server.online_users.is_online(uid);
             self.send_message(&FromServer::FriendState { uid, username, online })?;
         }
@@ -295,10 +318,8 @@ impl Writer {
     /// All of one kind above `last_id`; the last id that was sent.
     fn send_waiting(&mut self, uid: u64, kind: Waiting, mut last_id: u64) -> Option<u64> {
         while !self.outbox.is_closing() {
-            let page = self.server.store.unhandled(uid, kind, last_id, BACKLOG_PAGE).ok()?;
-            if page.is_empty() {
-                break;
-            }
+            let page = self.read(|store| store.unhandled(uid, kind, last_id, BACKLOG_PAGE));
+            let Some(page) = page.filter(|page| !page.is_empty()) else { break };
             for (id, message) in &page {
                 if self.outbox.is_closing() {
                     break;
@@ -308,6 +329,17 @@ impl Writer {
             }
         }
         Some(last_id)
+    }
+
+    /// Reads from the database. While that is away, the connection stays: it asks again. None: the last word was said.
+    fn read<T>(&self, read: impl Fn(&Store) -> Result<T, Refusal>) -> Option<T> {
+        loop {
+            match read(&self.server.store) {
+                Ok(value) => return Some(value),
+                Err(_) if self.outbox.wait_for_last_word(DATABASE_AGAIN) => return None,
+                Err(_) => {} // the operator hears of it
+            }
+        }
     }
 
     fn send_message(&mut self, message: &FromServer) -> Option<()> {

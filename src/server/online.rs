@@ -135,9 +135,17 @@ impl Outbox {
         while queue.items.is_empty() && !queue.closing {
             queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        if queue.is_full() {
+            self.changed.notify_all(); // an answer may wait for room
+        }
         queue.bytes = 0;
-        self.changed.notify_all();
         queue.items.drain(..).collect()
+    }
+
+    /// Waits until the last word was said, at most for `time`. Whether it was.
+    pub fn wait_for_last_word(&self, time: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.queue(), time, |queue| !queue.closing);
+        waited.unwrap_or_else(PoisonError::into_inner).0.closing
     }
 
     /// The reading thread says that it has ended.
@@ -219,14 +227,16 @@ impl OnlineUsers {
 
     /// Station 5 of a message: puts it into the queue of a user who is online. Every push goes through `push_all`.
     pub fn deliver(&self, uid: u64, message: &FromServer) {
-        push_all(&self.by_uid(), &[uid], message);
+        let body = Arc::new(encode(message));
+        push_all(&self.by_uid(), &[uid], &body, is_stored(message));
     }
 
     /// Tells each of `friends` the state in which a user is at this moment.
     pub fn deliver_state(&self, user: &User, friends: &[u64]) {
         let by_uid = self.by_uid();
         let (uid, username, online) = (user.uid, user.username.clone(), by_uid.contains_key(&user.uid));
-        push_all(&by_uid, friends, &FromServer::FriendState { uid, username, online });
+        let body = Arc::new(encode(&FromServer::FriendState { uid, username, online }));
+        push_all(&by_uid, friends, &body, false);
     }
 
     /// Whether a user is online.
@@ -247,14 +257,17 @@ impl OnlineUsers {
     }
 }
 
-/// One message into the queues of those of `uids` who are online; its body is made once and shared.
-fn push_all(by_uid: &HashMap<u64, Online>, uids: &[u64], message: &FromServer) {
-    let body = Arc::new(encode(message));
-    // A request may be answered before the backlog comes to it; a message waits until it was received.
-    let is_stored = matches!(message, FromServer::ChatSendMsg { .. });
+/// One body into the queues of those of `uids` who are online; all share it.
+fn push_all(by_uid: &HashMap<u64, Online>, uids: &[u64], body: &Arc<Vec<u8>>, is_stored: bool) {
     for online in uids.iter().filter_map(|uid| by_uid.get(uid)) {
         online.outbox.push(body.clone(), is_stored);
     }
+}
+
+/// Whether the backlog brings it in any case: a message waits until it was received, but a request may be answered
+/// before the backlog comes to it.
+fn is_stored(message: &FromServer) -> bool {
+    matches!(message, FromServer::ChatSendMsg { .. })
 }
 
 /// The last word to a connection whose session has ended.

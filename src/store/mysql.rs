@@ -11,7 +11,7 @@ use mysql::{Conn, DriverError, Opts, OptsBuilder, Params};
 
 use super::driver::{Failure, Row, Value, places};
 use crate::limits::{
-    DATABASE_CONNECT_DEADLINE, DATABASE_DEADLINE, DATABASE_LOCK_DEADLINE, DATABASE_READERS,
+    DATABASE_CONNECT_DEADLINE, DATABASE_DEADLINE, DATABASE_LOCK_DEADLINE, DATABASE_READERS, DATABASE_ROWS,
     DATABASE_STATEMENTS, DATABASE_WRITER_LIFE,
 };
 use crate::md5_check::{hex, md5};
@@ -80,12 +80,13 @@ impl Connection {
         Ok(self.0.exec_iter(sql, params(parameters))?.affected_rows())
     }
 
-    /// All rows in one statement: one way to the server and back.
+    /// Many rows in a statement: one way to the server and back.
     pub fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure> {
-        let Some(first) = rows.first() else { return Ok(()) };
-        let row = format!("({})", places(first.len()));
-        let sql = format!("{sql} {}", vec![row; rows.len()].join(", "));
-        self.run(&sql, &rows.concat()).map(drop)
+        for rows in rows.chunks(DATABASE_ROWS) {
+            let lists: Vec<String> = rows.iter().map(|row| format!("({})", places(row.len()))).collect();
+            self.run(&format!("{sql} {}", lists.join(", ")), &rows.concat())?;
+        }
+        Ok(())
     }
 
     pub fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure> {
@@ -96,13 +97,14 @@ impl Connection {
         Ok(rows.iter().map(values).collect())
     }
 
-    /// All pairs in one query.
+    /// Many pairs in a query.
     pub fn rows_of_pairs(&mut self, sql: &str, pairs: &[[Value; 2]]) -> Result<Vec<Row>, Failure> {
-        if pairs.is_empty() {
-            return Ok(Vec::new());
+        let mut all = Vec::new();
+        for pairs in pairs.chunks(DATABASE_ROWS) {
+            let list = vec!["(?, ?)"; pairs.len()].join(", ");
+            all.extend(self.rows(&format!("{sql} IN ({list})"), &pairs.concat())?);
         }
-        let list = vec!["(?, ?)"; pairs.len()].join(", ");
-        self.rows(&format!("{sql} IN ({list})"), &pairs.concat())
+        Ok(all)
     }
 }
 

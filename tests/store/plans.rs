@@ -141,7 +141,7 @@ fn use_everything(store: &Store) {
     let _ = store.answer_request(1, id, false);
     let _ = store.delete_friend(5, 6);
     for to_id in [2, 2, 3, 999] {
-        let _ = store.add_message(1, hello(now_ms() * 1000 + to_id, to_id));
+        let _ = store.finish(store.begin_message(1, hello(now_ms() * 1000 + to_id, to_id)));
     }
     for kind in [Waiting::Messages, Waiting::Requests, Waiting::All] {
         store.unhandled(2, kind, 0, 32).unwrap();

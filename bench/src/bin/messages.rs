@@ -227,10 +227,13 @@ fn in_batches(place: &Database, round: usize) -> Round {
 
 /// (c) minim's own store with its checks, from as many threads as a server with so many clients has.
 fn through_the_store(store: &Store, place: &Database, round: usize) -> Round {
-    let name = format!("(c) add_message, {THREADS} threads");
+    let name = format!("(c) the store, {THREADS} threads");
     measure(name, THREADS * OF_A_THREAD, place, || {
         from_all_threads(round, |(from, request)| {
-            let stored = store.add_message(from, request).map_err(|refusal| refusal.text).expect("stored");
+            let stored = store
+                .finish(store.begin_message(from, request))
+                .map_err(|refusal| refusal.text)
+                .expect("stored");
             assert_eq!(stored.deliveries.len(), 1, "it is new");
         })
     })
