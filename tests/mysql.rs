@@ -3,13 +3,17 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Instant;
 
-use common::{DEADLINE, Folder, Server, TestDatabase, refused};
+use common::peer::{Peer, expect_error, password};
+use common::{DEADLINE, Folder, Server, TestDatabase, raw_http, refused};
+use mysql::Conn;
 use mysql::prelude::Queryable;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A MariaDB of a test's own, by tests/mariadb.sh: it ends with this.
 struct MariaDb {
@@ -33,6 +37,37 @@ impl MariaDb {
     fn pid(&self) -> Option<String> {
         std::fs::read_to_string(&self.pid_file).ok().map(|pid| pid.trim().to_owned())
     }
+
+    /// Sends a signal to the server; its process id.
+    fn signal(&self, signal: &str) -> String {
+        let pid = self.pid().expect("a process");
+        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+        pid
+    }
+}
+
+/// A text to a friend, always the same request, until it is acknowledged: whoever gets no ACK sends again.
+fn say_until_it_is_stored(sender: &mut Peer, message: &Value) -> Value {
+    let start = Instant::now();
+    loop {
+        let answer = sender.request(message.clone());
+        if answer["type"] == "ACK" {
+            return answer;
+        }
+        expect_error(&answer, "databaseDown");
+        assert!(start.elapsed() < DEADLINE, "still away");
+    }
+}
+
+fn text_to(sender: &mut Peer, to: u64, text: &str) -> Value {
+    json!({"type": "CHAT_SEND_MSG", "clientNo": sender.next_client_no(), "isFriend": true, "toId": to,
+        "sendTime": 0, "msgType": "TEXT", "msgText": text})
+}
+
+/// All records of a conversation, newest last: their ids.
+fn ids_of_records(server: &Server, reader: &Peer, with: u64) -> Vec<Value> {
+    let records = server.get(&format!("/getChatRecords?isFriend=true&toId={with}"), Some(&reader.session_id));
+    records["data"].as_array().expect("a list").iter().map(|record| record["id"].clone()).collect()
 }
 
 impl Drop for MariaDb {
@@ -125,27 +160,239 @@ fn a_database_killed_meanwhile_comes_back_by_itself_with_all_that_was_acknowledg
     let before = alice.say(bob.uid, text);
     assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], text);
 
-    let killed = mariadb.pid().expect("a process");
-    assert!(Command::new("kill").args(["-9", &killed]).status().expect("kill").success());
-    let client_no = alice.next_client_no();
-    let message = json!({"type": "CHAT_SEND_MSG", "clientNo": client_no, "isFriend": true, "toId": bob.uid,
-        "sendTime": 0, "msgType": "TEXT", "msgText": "again and again"});
-    let start = Instant::now();
-    let after = loop {
-        let answer = alice.request(message.clone());
-        if answer["type"] == "ACK" {
-            break answer;
-        }
-        assert_eq!(answer["code"], "databaseDown");
-        assert!(start.elapsed() < DEADLINE, "still away");
-    };
+    let killed = mariadb.signal("-9");
+    let message = text_to(&mut alice, bob.uid, "again and again");
+    let after = say_until_it_is_stored(&mut alice, &message);
     assert_ne!(mariadb.pid(), Some(killed), "it was another process that answered");
     assert_eq!(alice.request(message)["id"], after["id"]);
     assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], after["id"], "on the connection that he had");
     bob.fence();
-    let records =
-        server.get(&format!("/getChatRecords?isFriend=true&toId={}", bob.uid), Some(&alice.session_id));
-    let ids: Vec<_> =
-        records["data"].as_array().expect("a list").iter().map(|row| row["id"].clone()).collect();
-    assert_eq!(ids, [before["id"].clone(), after["id"].clone()]);
+    assert_eq!(ids_of_records(&server, &alice, bob.uid), [before["id"].clone(), after["id"].clone()]);
+}
+
+#[test]
+#[ignore = "needs a database server: tests/mariadb.sh runs it"]
+fn a_database_that_is_killed_while_a_backlog_is_sent_only_delays_it() {
+    let mariadb = MariaDb::start(&[]);
+    let server = Server::with(&["--database", &format!("{}minim", mariadb.url), "--patience", "20"]);
+    let (mut alice, bob) = server.alice_and_bob();
+    drop(bob);
+    let text = "x".repeat(16_384); // 400 of them: more than the buffers of a connection
+    let ids: Vec<Value> = (0..400).map(|_| alice.say(2, &text)["id"].clone()).collect();
+    let mut bob = server.log_in("bob");
+    assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], ids[0]);
+    mariadb.signal("-9");
+    for id in &ids[1..] {
+        assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], *id);
+    }
+    assert_eq!(bob.expect("FRIEND_STATE")["online"], true);
+}
+
+#[test]
+#[ignore = "needs a database server: tests/mariadb.sh runs it"]
+fn a_frozen_database_costs_a_named_time_and_doubles_nothing() {
+    let mariadb = MariaDb::start(&[]);
+    let server = Server::with(&["--database", &format!("{}minim", mariadb.url)]);
+    let (mut alice, mut bob) = server.alice_and_bob();
+    mariadb.signal("-STOP");
+    let message = text_to(&mut alice, bob.uid, "ice");
+    expect_error(&alice.request(message.clone()), "databaseDown");
+    mariadb.signal("-CONT");
+    let stored = say_until_it_is_stored(&mut alice, &message);
+    assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], stored["id"]);
+    assert_eq!(ids_of_records(&server, &bob, alice.uid), [stored["id"].clone()]);
+}
+
+/// Passes bytes between minim and the database, until minim sends COMMIT for a batch with this text in it: the database
+/// gets that, and its answer is thrown away with the connection. Once.
+fn loses_the_answer_to_commit(database: &str, text: &'static str) -> String {
+    let (user, address) = database.trim_end_matches('/').rsplit_once('@').expect("user@address");
+    let address = address.to_owned();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("{user}@{}/minim", listener.local_addr().expect("an address"));
+    thread::spawn(move || {
+        while let Ok((minim, _)) = listener.accept() {
+            let database = TcpStream::connect(&address).expect("the database");
+            let (mut from_minim, mut to_minim) = (minim.try_clone().unwrap(), minim);
+            let (mut from_database, mut to_database) = (database.try_clone().unwrap(), database);
+            thread::spawn(move || std::io::copy(&mut from_database, &mut to_minim));
+            thread::spawn(move || {
+                let (mut piece, mut has_text) = ([0; 65536], false);
+                while let Ok(count @ 1..) = from_minim.read(&mut piece) {
+                    let contains =
+                        |part: &[u8]| piece[..count].windows(part.len()).any(|bytes| bytes == part);
+                    has_text |= contains(text.as_bytes());
+                    if has_text && contains(b"COMMIT") {
+                        let _ = from_minim.shutdown(Shutdown::Both); // nothing more comes back
+                    }
+                    if to_database.write_all(&piece[..count]).is_err() {
+                        break;
+                    }
+                }
+                let _ = to_database.shutdown(Shutdown::Write);
+            });
+        }
+    });
+    url
+}
+
+#[test]
+#[ignore = "needs a database server: tests/mariadb.sh runs it"]
+fn a_commit_whose_answer_is_lost_is_told_to_all_once() {
+    let mariadb = MariaDb::start(&[]);
+    let server = Server::with(&["--database", &loses_the_answer_to_commit(&mariadb.url, "in doubt")]);
+    let (mut alice, mut bob) = server.alice_and_bob();
+    let message = text_to(&mut alice, bob.uid, "in doubt");
+    let stored = say_until_it_is_stored(&mut alice, &message);
+    assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], stored["id"], "who was not told before is told now");
+    assert_eq!(alice.request(message), stored);
+    bob.fence();
+    assert!(bob.put_aside().iter().all(|pushed| pushed["type"] != "CHAT_SEND_MSG"), "once");
+    assert_eq!(ids_of_records(&server, &alice, bob.uid), [stored["id"].clone()]);
+}
+
+#[test]
+#[ignore = "needs a database server: tests/mariadb.sh runs it"]
+fn who_needs_a_row_that_another_program_has_locked_hears_of_it_and_nobody_else() {
+    let server = Server::start();
+    let (mut alice, mut bob) = server.alice_and_bob();
+    let mut carol = server.new_user("carol");
+    server.befriend(&mut alice, &mut carol);
+    let database = server.database.as_ref().expect("MINIM_TEST_DATABASE");
+    let mut other = database.connect().expect("a connection");
+    other.query_drop(format!("USE {}", database.name())).unwrap();
+    other.query_drop("BEGIN").unwrap();
+    other.query_drop(format!("SELECT * FROM users WHERE id = {} FOR UPDATE", bob.uid)).unwrap();
+    let (to_bob, to_carol) = (text_to(&mut alice, bob.uid, "locked"), text_to(&mut alice, carol.uid, "free"));
+    let both = [&to_bob, &to_carol].map(|message| alice.seal(message.to_string().as_bytes())).concat();
+    alice.send_raw(&both).unwrap(); // in one transaction at first
+    expect_error(&alice.receive().unwrap(), "databaseDown");
+    assert_eq!(alice.expect("ACK")["clientNo"], to_carol["clientNo"]);
+    assert_eq!(carol.expect("CHAT_SEND_MSG")["msgText"], "free");
+    other.query_drop("ROLLBACK").unwrap();
+    let stored = say_until_it_is_stored(&mut alice, &to_bob);
+    assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], stored["id"]);
+}
+
+#[test]
+#[ignore = "needs a database server: tests/mariadb.sh runs it"]
+fn a_database_server_with_no_connection_left_is_waited_for_and_named() {
+    let mariadb = MariaDb::start(&["--max-connections=10"]);
+    let opts = mysql::Opts::from_url(&mariadb.url).expect("a URL");
+    let connect = || Conn::new(mysql::OptsBuilder::from_opts(opts.clone()).prefer_socket(false));
+    let mut others: Vec<Conn> = std::iter::from_fn(|| connect().ok()).collect();
+    let mut root = others.pop().expect("the one that is kept for root");
+    others.truncate(others.len() - 3); // three are left for minim: one writes, two read
+    let server = Server::with(&["--database", &format!("{}minim", mariadb.url)]);
+    let (mut alice, mut bob) = server.alice_and_bob();
+
+    let body = format!("loginName=alice&pwd={}", password("alice"));
+    let login = format!(
+        "POST /login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        server.http,
+        body.len()
+    );
+    let statuses: Vec<String> = thread::scope(|scope| {
+        let (address, login) = (server.http, login.as_bytes());
+        let ask = move || raw_http(address, login).0[9..12].to_owned();
+        let threads: Vec<_> = (0..100).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("an answer")).collect()
+    });
+    assert!(statuses.iter().all(|status| status == "200" || status == "503"), "{statuses:?}");
+    let sql = "SELECT id FROM information_schema.processlist WHERE db = 'minim'";
+    let ids: Vec<u64> = root.query(sql).expect("the list");
+    assert!(ids.len() <= 3, "{ids:?}");
+
+    for id in ids {
+        root.query_drop(format!("KILL {id}")).expect("killed");
+    }
+    let start = Instant::now();
+    while others.len() < 10 {
+        others.extend(connect()); // each place as soon as it is free; the eleventh is root's
+        assert!(start.elapsed() < DEADLINE, "{} of 10", others.len());
+    }
+    let message = text_to(&mut alice, bob.uid, "full");
+    expect_error(&alice.request(message.clone()), "databaseDown");
+    drop((others, root));
+    let stored = say_until_it_is_stored(&mut alice, &message);
+    assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], stored["id"]);
+    let Server { mut program, .. } = server;
+    program.kill();
+    let errors = program.finish().2;
+    assert!(errors.contains("1040") && errors.contains("up to 5"), "{errors}");
+}
+
+#[test]
+#[ignore = "needs a database server: tests/mariadb.sh runs it"]
+fn a_user_with_a_password_who_may_make_a_database_gets_one_and_another_is_refused() {
+    let database = TestDatabase::new().expect("MINIM_TEST_DATABASE");
+    let mut root = database.connect().expect("a connection");
+    let (name, address) = (database.name(), database.url.split(['@', '/']).nth(3).expect("an address"));
+    let accounts = [format!("'{name}_may'@'%'"), format!("'{name}_not'@'%'")];
+    for account in &accounts {
+        root.query_drop(format!("CREATE USER {account} IDENTIFIED BY 'p@ss w:rd/ü'")).unwrap();
+    }
+    root.query_drop(format!("GRANT ALL ON {name}.* TO {}", accounts[0])).unwrap();
+    let url = |user: &str| format!("mysql://{name}_{user}:p%40ss%20w%3Ard%2F%C3%BC@{address}/{name}");
+    let folder = Folder::new();
+    let (code, errors) = refused(folder.path(), &["--database", &url("not")]);
+    assert!(code == 1 && errors.contains("may not make or use it"), "{errors}");
+    assert!(
+        errors.contains("--database") && !errors.contains("w:rd") && !errors.contains("w%3Ard"),
+        "{errors}"
+    );
+    let server = Server::with(&["--database", &url("may")]);
+    server.new_user("alice").fence();
+    drop(server);
+    for account in &accounts {
+        root.query_drop(format!("DROP USER {account}")).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs a database server: tests/mariadb.sh runs it"]
+fn texts_and_names_come_back_equal_whatever_the_servers_own_character_set_is() {
+    for character_set in ["latin1", "utf8mb3"] {
+        let mariadb = MariaDb::start(&[&format!("--character-set-server={character_set}")]);
+        let mut server = Server::with(&["--database", &format!("{}minim", mariadb.url)]);
+        let (mut alice, _bob) = server.alice_and_bob();
+        let mut ming = server.peer();
+        let registered = ming.request(json!({"type": "REGISTER", "loginName": "小明", "username": "小明🙂",
+            "pwd": password("小明"), "sex": 1}));
+        assert_eq!(registered["type"], "ACK", "{registered}");
+        assert_eq!(ming.login("小明")["username"], "小明🙂");
+        server.befriend(&mut ming, &mut alice);
+
+        let texts = ["👨‍👩‍👧🙂", "ß", "ss", "é", "e", "e ", " e", "\u{301}e"];
+        let ids: Vec<Value> = texts.iter().map(|text| ming.say(alice.uid, text)["id"].clone()).collect();
+        for text in texts {
+            let pushed = alice.expect("CHAT_SEND_MSG");
+            assert_eq!((&pushed["msgText"], &pushed["fromName"]), (&json!(text), &json!("小明🙂")));
+        }
+        server.start_again();
+        let mut alice = server.log_in("alice");
+        for text in texts {
+            let waited = alice.expect("CHAT_SEND_MSG");
+            assert_eq!((&waited["msgText"], &waited["fromName"]), (&json!(text), &json!("小明🙂")));
+        }
+        assert_eq!(ids_of_records(&server, &alice, ming.uid), ids);
+        let found = format!("/getChatRecords?isFriend=true&toId={}&text=%C3%9F", ming.uid); // ß
+        let found = server.get(&found, Some(&alice.session_id));
+        assert_eq!(found["data"].as_array().expect("a list").len(), 1, "ß is not ss: {found}");
+    }
+}
+
+#[test]
+#[ignore = "needs a database server: tests/mariadb.sh runs it"]
+fn tables_loaded_by_hand_from_schema_sql_are_taken() {
+    let database = TestDatabase::new().expect("MINIM_TEST_DATABASE");
+    let mut root = database.connect().expect("a connection");
+    root.query_drop(format!("CREATE DATABASE {}", database.name())).unwrap();
+    root.query_drop(format!("USE {}", database.name())).unwrap();
+    for statement in include_str!("../schema.sql").split_inclusive(";\n") {
+        root.query_drop(statement).unwrap();
+    }
+    let server = Server::with(&["--database", &database.url]);
+    server.alice_and_bob().0.fence();
 }

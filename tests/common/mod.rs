@@ -25,6 +25,9 @@ use peer::Peer;
 /// The longest that anything here waits for an event that should come at once.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// The program under test.
+pub const MINIM: &str = env!("CARGO_BIN_EXE_minim");
+
 /// The passphrase of servers that are not given another.
 pub const PASSPHRASE: &str = "hfut";
 
@@ -64,10 +67,16 @@ pub struct Program {
 impl Program {
     /// Starts `minim` with these words, in `folder`, so that no server.conf of somebody else is read.
     pub fn start<S: AsRef<OsStr>>(folder: &Path, words: &[S], variables: &[(&str, &str)]) -> Program {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_minim"));
-        command.current_dir(folder).args(words).envs(variables.iter().copied());
+        let mut command = Command::new(MINIM);
+        command.args(words).envs(variables.iter().copied());
+        Program::run(folder, command)
+    }
+
+    /// Starts a command that is, or becomes, `minim`.
+    pub fn run(folder: &Path, mut command: Command) -> Program {
+        command.current_dir(folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("minim starts");
+        let mut child = command.spawn().expect("the program starts");
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("piped"));
         let mut stderr = child.stderr.take().expect("piped");
@@ -304,13 +313,9 @@ impl Server {
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body:?} to {target}"))
     }
 
-    /// Sends bytes to the HTTP port and reads until the server closes: head and body, split at the first empty line.
+    /// Sends bytes to the HTTP port, as `raw_http`.
     pub fn raw_http(&self, request: &[u8]) -> (String, String) {
-        let mut stream = connect(self.http);
-        stream.write_all(request).expect("the server reads");
-        let text = String::from_utf8(read_to_end(&mut stream)).expect("UTF-8");
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        (head.to_owned(), body.to_owned())
+        raw_http(self.http, request)
     }
 
     /// A console client of this server, on pipes, in English.
@@ -344,6 +349,15 @@ fn start_server(
     let chat = address("chat      listening on ");
     let http = address("http      listening on ");
     (program, chat, http)
+}
+
+/// Sends bytes and reads until the peer closes: head and body, split at the first empty line.
+pub fn raw_http(address: SocketAddr, request: &[u8]) -> (String, String) {
+    let mut stream = connect(address);
+    stream.write_all(request).expect("the server reads");
+    let text = String::from_utf8(read_to_end(&mut stream)).expect("UTF-8");
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    (head.to_owned(), body.to_owned())
 }
 
 /// A plain TCP connection with the deadline of all waits.

@@ -1,0 +1,94 @@
+//! What only a database in a file does: its disk can be full, and any program can open it.
+
+#![cfg(feature = "sqlite")]
+
+mod common;
+
+use std::fs;
+use std::process::Command;
+
+use common::peer::{Peer, expect_error};
+use common::{Folder, MINIM, PASSPHRASE, Program, Server};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+/// SQLite, also when the other tests run on a database server.
+const IN_A_FILE: [&str; 2] = ["--database", "sqlite:data/minim.db"];
+
+fn text_to(sender: &mut Peer, to: u64, text: &str) -> Value {
+    json!({"type": "CHAT_SEND_MSG", "clientNo": sender.next_client_no(), "isFriend": true, "toId": to,
+        "sendTime": 0, "msgType": "TEXT", "msgText": text})
+}
+
+#[test]
+fn a_file_that_another_program_has_locked_is_waited_for_and_named() {
+    let server = Server::with(&IN_A_FILE);
+    let (mut alice, mut bob) = server.alice_and_bob();
+    let other = Connection::open(server.data().join("minim.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let message = text_to(&mut alice, bob.uid, "locked");
+    expect_error(&alice.request(message.clone()), "databaseDown");
+    let friends = server.get("/getFriendsById", Some(&alice.session_id));
+    assert_eq!(friends["ok"], true, "who reads waits for nobody");
+    other.execute_batch("ROLLBACK").unwrap();
+    let stored = alice.request(message);
+    assert_eq!(stored["type"], "ACK", "{stored}");
+    assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], stored["id"]);
+    let Server { mut program, .. } = server;
+    program.kill();
+    let errors = program.finish().2;
+    assert!(errors.contains("another program has held the file for more than 5 s"), "{errors}");
+}
+
+#[test]
+fn a_statement_that_fails_costs_those_of_the_same_batch_nothing() {
+    let server = Server::with(&IN_A_FILE);
+    let (mut alice, mut bob) = server.alice_and_bob();
+    let other = Connection::open(server.data().join("minim.db")).unwrap();
+    let trigger = "CREATE TRIGGER poison BEFORE INSERT ON message WHEN NEW.msgText = 'poison' \
+                   BEGIN SELECT RAISE(ABORT, 'poison'); END";
+    other.execute_batch(trigger).unwrap();
+    let texts = ["a", "poison", "b"];
+    let frames = texts.map(|text| {
+        let message = text_to(&mut alice, bob.uid, text);
+        alice.seal(message.to_string().as_bytes())
+    });
+    alice.send_raw(&frames.concat()).unwrap();
+    let answers = texts.map(|_| alice.receive().expect("an answer")["type"].clone());
+    assert_eq!(answers, ["ACK", "ERROR", "ACK"]);
+    assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], "a");
+    assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], "b");
+}
+
+#[test]
+#[ignore = "needs Linux, and the right to make a mount namespace"]
+fn a_full_disk_is_told_and_once_there_is_room_all_goes_on() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let mount = "mount -t tmpfs -o size=2m none data && head -c 1600k /dev/zero >data/filler && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", mount, "sh", MINIM, "server"]);
+    command.args(["--chatPort", "0", "--httpPort", "0", "--udpPort", "off"]).args(IN_A_FILE);
+    let mut server = Program::run(folder.path(), command);
+    let line = server.expect("chat      listening on ");
+    let address = line.rsplit(' ').next().expect("an address").parse().expect("an address");
+    let mut peer = Peer::connect(address, PASSPHRASE);
+    let register = |number: usize| {
+        let login_name = format!("user{number}");
+        json!({"type": "REGISTER", "loginName": login_name, "username": "U", "pwd": "x", "sex": 0})
+    };
+    let full = (0..).find(|&number| {
+        let answer = peer.request(register(number));
+        answer["type"] != "ACK" && {
+            expect_error(&answer, "diskFull");
+            true
+        }
+    });
+    let full = register(full.expect("an end"));
+    expect_error(&peer.request(full.clone()), "diskFull");
+    let data = format!("/proc/{}/root{}/data", server.id(), folder.path().display());
+    fs::remove_file(format!("{data}/filler")).unwrap();
+    assert_eq!(peer.request(full)["type"], "ACK");
+    let login = peer.request(json!({"type": "LOGIN", "loginName": "user0", "pwd": "x"}));
+    assert_eq!(login["type"], "LOGIN_OK");
+}
