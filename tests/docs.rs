@@ -167,3 +167,28 @@ fn the_transcripts_of_the_readme_are_what_the_programs_print() {
     }
     assert!(typed >= 8, "{typed} lines were typed");
 }
+
+/// Where MySQL keeps tables as files, `users` and `Users` are two; on Windows they are one.
+#[test]
+fn each_table_is_written_one_way() {
+    let schema = fs::read_to_string(root().join("schema.sql")).expect("schema.sql");
+    let behind = |text: &str, word: &str| -> Vec<String> {
+        let name =
+            |rest: &str| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned();
+        text.split(word).skip(1).map(name).collect()
+    };
+    let tables: HashSet<String> = behind(&schema, "CREATE TABLE ").into_iter().collect();
+    assert_eq!(tables.len(), 6, "{tables:?}");
+    let mut named = 0;
+    for path in files(&root().join("src"), "rs").into_iter().chain([root().join("schema.sql")]) {
+        let text = fs::read_to_string(&path).expect("a source file");
+        for word in ["FROM ", "JOIN ", "INTO ", "UPDATE ", "REFERENCES ", "ON "] {
+            for name in behind(&text, word) {
+                let is_table = tables.iter().any(|table| table.eq_ignore_ascii_case(&name));
+                assert!(!is_table || tables.contains(&name), "{}: {word}{name}", path.display());
+                named += usize::from(is_table);
+            }
+        }
+    }
+    assert!(named > 30, "{named} places");
+}
