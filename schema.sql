@@ -71,7 +71,7 @@ CREATE TABLE message (
     FOREIGN KEY (gId) REFERENCES groupChat (id)
 ) /*! ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
 CREATE INDEX messageInbox ON message (toUid, handle, type);
-CREATE INDEX messagePair ON message (fromUid, toUid, gId);
+CREATE INDEX messagePair ON message (fromUid, toUid, gId, type);
 CREATE INDEX messageGroup ON message (gId, toUid);
 /*! ALTER TABLE message MODIFY id BIGINT NOT NULL AUTO_INCREMENT */;
 

@@ -380,6 +380,9 @@ fn texts_and_names_come_back_equal_whatever_the_servers_own_character_set_is() {
         let found = format!("/getChatRecords?isFriend=true&toId={}&text=%C3%9F", ming.uid); // ß
         let found = server.get(&found, Some(&alice.session_id));
         assert_eq!(found["data"].as_array().expect("a list").len(), 1, "ß is not ss: {found}");
+        let mut other = Conn::new(mysql::Opts::from_url(&mariadb.url).expect("a URL")).expect("a connection");
+        let sql = "SELECT msgText FROM minim.message WHERE msgText IS NOT NULL ORDER BY id";
+        assert_eq!(other.query::<String, _>(sql).unwrap(), texts, "other programs read the same");
     }
 }
 

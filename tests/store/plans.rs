@@ -22,18 +22,18 @@ const MAY_SCAN: [&str; 5] =
 const INDEXES: [[&str; 3]; 7] = [
     ["(m.fromUid, m.clientNo)", "sqlite_autoindex_message_1", "messageOnce"],
     ["WHERE (uid, friendId)", "sqlite_autoindex_friends_1", "friendOnce"],
-    ["m.toUid = ? AND m.handle = 0 AND m.type = ? AND m.id > ?", INBOX, "messageInbox"],
+    ["toUid = ? AND handle = 0 AND type = ? AND id > ?", INBOX, "messageInbox 20"], // its length in bytes: all, and the id
     ["ORDER BY id DESC LIMIT 1", INBOX, "messageInbox"],
     ["COUNT(*)", INBOX, "messageInbox"],
-    ["m.gId IS NULL", "messagePair (fromUid=? AND toUid=? AND gId=? AND rowid<?)", "messagePair"],
+    ["gId IS NULL", PAIR, "messagePair 25"],
     ["u.pwd FROM users", "sqlite_autoindex_users_1", "loginKeyOnce"],
 ];
 /// All columns of the index: a page of requests in a full inbox reads no messages.
+const PAIR: &str = "COVERING INDEX messagePair (fromUid=? AND toUid=? AND gId=? AND type=? AND rowid<?)";
 const INBOX: &str = "messageInbox (toUid=? AND handle=? AND type=?";
 /// Sorts the friends of one user, or who was found by a part of the name, or counts what waits for one user, or puts a
 /// found page in order.
-const MAY_SORT: [&str; 4] =
-    ["FROM friends f", "GROUP BY fromUid", "SELECT * FROM (SELECT", "INSTR(u.loginKey"];
+const MAY_SORT: [&str; 4] = ["FROM friends f", "GROUP BY fromUid", "FROM (SELECT id", "INSTR(u.loginKey"];
 
 const USERS: u64 = 40;
 const ROWS: u64 = 20_000;
@@ -91,7 +91,8 @@ fn explain_all(place: &Database, explain: &str, column: usize, verdict: impl Fn(
     let mut wrong = String::new();
     let mut count = 0;
     for (sql, parameters) in noted {
-        if sql.starts_with("INSERT") || !sql.contains(' ') || !seen.insert(sql.clone()) {
+        if sql.starts_with("INSERT") || !sql.contains(' ') || !seen.insert((sql.clone(), parameters.clone()))
+        {
             continue;
         }
         count += 1;
@@ -103,6 +104,9 @@ fn explain_all(place: &Database, explain: &str, column: usize, verdict: impl Fn(
         let (scans, sorts) = verdict(&plan);
         let plan = plan.join("\n    ");
         println!("{sql}\n    {plan}");
+        if plan.contains("Impossible WHERE noticed after reading const tables") {
+            continue; // by a unique index there is nothing, as MySQL has seen while it planned
+        }
         for [part, in_sqlite, in_mysql] in INDEXES.iter().filter(|[part, ..]| sql.contains(part)) {
             let index = if matches!(place, Database::Sqlite(_)) { in_sqlite } else { in_mysql };
             assert!(plan.contains(index), "not by {index}: {sql}\n    {plan}");
@@ -145,6 +149,7 @@ fn use_everything(store: &Store) {
     }
     for kind in [Waiting::Messages, Waiting::Requests, Waiting::All] {
         store.unhandled(2, kind, 0, 32).unwrap();
+        store.unhandled(2, kind, ROWS / 2, 32).unwrap();
     }
     store.mark_received(2, &[1]).unwrap();
     store.mark_received(2, &(1..=100).collect::<Vec<_>>()).unwrap();
@@ -156,20 +161,26 @@ fn use_everything(store: &Store) {
     store.search_users("user").unwrap();
     for text in ["", "hello"] {
         let (times, text, msg_type) = (0..=MAX_NUMBER, text.to_owned(), String::new());
-        let wanted =
+        let mut wanted =
             Wanted { to_id: 2, before_id: MAX_NUMBER, limit: 20, from_id: None, times, text, msg_type };
+        store.records(1, &wanted).unwrap();
+        wanted.before_id = ROWS / 2;
         store.records(1, &wanted).unwrap();
     }
 }
 
-/// Messages of every user to two others, a third of them not handled yet; and friendships.
+/// Half of all messages between two users, the others of every user to two others; a third not handled yet; friendships.
 fn fill(place: &Database) {
     let mut db = Connection::open_to_read(place).unwrap();
     db.begin().unwrap();
     let insert =
         "INSERT INTO message (fromUid, toUid, type, handle, sendTime, clientNo, msgType, msgText) VALUES";
     let row = |number: u64| {
-        let (from, to) = (number % USERS + 1, (number + 1 + number % 2) % USERS + 1);
+        let (from, to) = match number % 4 {
+            0 => (1, 2),
+            1 => (2, 1),
+            _ => (number % USERS + 1, (number + 1 + number % 2) % USERS + 1),
+        };
         let numbers = [from, to, SAID, u64::from(!number.is_multiple_of(3)), 1, number].map(Value::from);
         [&numbers[..], &["TEXT".into(), "hello".into()]].concat()
     };

@@ -17,6 +17,7 @@
 #[path = "messages/clients.rs"]
 mod clients;
 #[path = "messages/raw.rs"]
+#[allow(dead_code)] // two programs use it, each a part
 mod raw;
 
 use std::env;

@@ -78,6 +78,14 @@ impl Raw {
         }
     }
 
+    /// One statement.
+    pub fn run(&mut self, sql: &str) {
+        match self {
+            Raw::Sqlite(db) => db.execute_batch(sql).expect("SQL"),
+            Raw::Mysql(db) => db.query_drop(sql).expect("SQL"),
+        }
+    }
+
     /// All `rows` in one transaction: SQLite takes a statement for each, MySQL one for all.
     pub fn insert(&mut self, rows: &[Row]) {
         match self {
