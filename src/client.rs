@@ -395,17 +395,17 @@ impl Client {
         self.session_mut()?.unsent.push_back(Unsent { request, sent_at: None });
         self.send_unsent();
 
-        while self.is_unsent(client_no) && self.connection.is_some() && self.step(None) {}
-        if self.is_unsent(client_no) && self.exit_code.is_none() {
+        let text = |client: &Client| {
+            let mut unsent = client.session.iter().flat_map(|session| &session.unsent);
+            unsent.find(|text| text.request.client_no == client_no).map(|text| text.sent_at)
+        };
+        while text(self).flatten().is_some() && self.step(None) {}
+        if text(self).is_some() && self.exit_code.is_none() {
             let number = self.session()?.unsent.len();
-            self.answer("unsent", &[("N", &number)]);
+            let key = if self.connection.is_some() { "unsent.database" } else { "unsent" };
+            self.answer(key, &[("N", &number)]);
         }
         Ok(())
-    }
-
-    fn is_unsent(&self, client_no: u64) -> bool {
-        let mut unsent = self.session.iter().flat_map(|session| &session.unsent);
-        unsent.any(|text| text.request.client_no == client_no)
     }
 
     /// Sends what was not sent on this connection, in the order in which it was typed.

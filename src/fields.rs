@@ -7,10 +7,12 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::limits::{MAX_FILE_NAME, MAX_IDS, MAX_MSG_TEXT, MAX_NAME, MAX_NUMBER, MAX_PWD, MAX_REPEATED};
+use crate::limits::{
+    MAX_ARGUMENTS, MAX_FILE_NAME, MAX_IDS, MAX_MSG_TEXT, MAX_NAME, MAX_NUMBER, MAX_PWD, MAX_REPEATED,
+};
 use crate::message::{ChatSendMsg, Code, File, FileUpload, FromClient, NewUser, Refusal};
 
 /// A client's body, every field checked, and beside it the request's number where there is one.
@@ -274,12 +276,79 @@ impl<'de> Visitor<'de> for Members {
         let mut fields = Fields::default();
         while let Some(name) = members.next_key::<String>()? {
             let short = shortened(&name);
-            let value = members.next_value();
+            if fields.values.len() == MAX_ARGUMENTS {
+                return Err(A::Error::custom(format!("more than {MAX_ARGUMENTS} members")));
+            }
+            let value = members.next_value_seed(Shallow { takes_lists: true });
             let value = value.map_err(|error| A::Error::custom(format!("{short}: {error}")))?;
             if fields.values.insert(name, value).is_some() {
                 return Err(A::Error::custom(format!("{short}: given twice")));
             }
         }
         Ok(fields)
+    }
+}
+
+/// Takes one value: a text, a number, true, false, null, or a list of those. What lies deeper, and what is behind more than
+/// `MAX_IDS` of a list, is read over, and null stands for it: no field of ours has that, and a tree of small objects takes
+/// a hundred times the memory of its JSON.
+struct Shallow {
+    takes_lists: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Shallow {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Value, D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Shallow {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while self.takes_lists && list.len() <= MAX_IDS {
+            let Some(element) = elements.next_element_seed(Shallow { takes_lists: false })? else {
+                return Ok(Value::Array(list));
+            };
+            list.push(element);
+        }
+        while elements.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(if self.takes_lists { Value::Array(list) } else { Value::Null })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Null)
     }
 }

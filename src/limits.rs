@@ -8,7 +8,7 @@ use std::time::Duration;
 pub const MAX_FRAME: usize = 1024 * 1024;
 /// Longest frame before LOGIN and in the sealed HTTP channel: a stranger gets little memory. wire.rs.
 pub const MAX_FRAME_BEFORE_LOGIN: usize = 8 * 1024;
-/// A frame's memory grows by at most so many bytes a `recv`, whatever length was announced. wire.rs.
+/// One `recv` takes at most so many bytes, of whatever frames, whatever length was announced. wire.rs.
 pub const RECEIVE_PIECE: usize = 16 * 1024;
 /// From accept to LOGIN: a silent stranger holds a thread no longer. server/chat.rs.
 pub const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
@@ -76,10 +76,11 @@ pub const DATABASE_BUSY_DEADLINE: Duration = Duration::from_secs(5);
 pub const DATABASE_READERS: usize = 4;
 /// Jobs in one transaction, at most: the first of them waits for the last. store/writer.rs.
 pub const DATABASE_BATCH: usize = 256;
-/// Rows in one statement. From 200 places on, MySQL guesses how many rows each of them has (its variable
+/// Rows in one statement: the longest messages fit into a packet of 1 MiB, XAMPP's `max_allowed_packet`. From 200 on, MySQL guesses how many rows each of them has (its variable
 /// `eq_range_index_dive_limit`), and may read the whole table. store/mysql.rs.
-pub const DATABASE_ROWS: usize = 64;
-/// Statements that a connection keeps prepared: above 3 of each number of rows. store/sqlite.rs, store/mysql.rs.
+pub const DATABASE_ROWS: usize = 32;
+/// Statements that a connection keeps prepared: more than 3 for each number of rows up to `DATABASE_ROWS`.
+/// store/sqlite.rs, store/mysql.rs.
 pub const DATABASE_STATEMENTS: usize = 256;
 /// Between two looks whether the database is back, while somebody's backlog waits for it. server/chat.rs.
 pub const DATABASE_AGAIN: Duration = Duration::from_secs(1);

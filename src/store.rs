@@ -1,10 +1,11 @@
-//! The store: all the SQL there is, in words that SQLite and MySQL both take. It knows no socket.
+//! The store: all the SQL about our tables there is, in words that SQLite and MySQL both take. It knows no socket.
 //!
 //! Rules: what a function here has returned `Ok` for is on the disk. Whatever is checked and then written stands in
 //! one transaction, and one thread does all writing (store/writer.rs), so nothing changes between the check and the
-//! write. Reading has connections of its own (store/readers.rs) and waits for no writer. Nothing is found by "id above
-//! the last one seen". Beneath it a driver (store/driver.rs) only runs a statement with parameters. Not here: who hears
-//! of it (server/online.rs). Start with `begin_message`.
+//! write. Reading has connections of its own (store/readers.rs) and waits for no writer. What a
+//! user has not received yet is known by `handle`; "id above the last one" only turns the page. Beneath it a driver
+//! (store/driver.rs) runs a statement with parameters. Not here: who hears of it (server/online.rs). Start with
+//! `begin_message`, which hands a message over, and `add_messages`, which stores it.
 
 #[cfg(not(feature = "sqlite"))]
 mod absent;
@@ -21,7 +22,6 @@ mod writer;
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::now_ms;
 use crate::config::Database;
@@ -49,7 +49,7 @@ const USER: &str = "u.id, u.loginName, u.username, u.sex, u.picUrl";
 const COLUMNS: &str = "m.id, m.type, m.fromUid, u.username, u.loginName, m.toUid, m.sendTime, m.msgType, m.msgText, \
                        m.clientNo, m.handle, m.handleTime";
 /// All messages, each with who wrote it. LEFT: the messages are looked up first, whatever the engine guesses; MariaDB
-/// would else go through all users, and all that each of them wrote, for a batch of 50.
+/// would else go through all users, and all that each of them wrote, for each statement of a batch.
 const MESSAGES: &str = "FROM message m LEFT JOIN users u ON u.id = m.fromUid";
 /// The messages whose ids an index alone has given. Asked for more than the id, MySQL would rather read all that stands
 /// before a page in the middle.
@@ -144,15 +144,10 @@ impl Store {
         &self,
         job: impl Fn(&mut Connection) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let result = Arc::new(Mutex::new(None));
-        let kept = result.clone();
-        let work = move |db: &mut Connection| {
-            *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(job(db)?);
-            Ok(())
-        };
+        let (keep, kept) = channel();
+        let work = move |db: &mut Connection| Ok(_ = keep.send(job(db)?));
         self.finish(self.begin(|answer| Job::Change(Change { work: Box::new(work), answer })))?;
-        let result = result.lock().unwrap_or_else(PoisonError::into_inner).take();
-        result.ok_or_else(|| self.refusal(no_writer()))
+        kept.try_iter().last().ok_or_else(|| self.refusal(no_writer())) // the last: a job may be done twice
     }
 
     /// Hands a job to the thread that writes.
@@ -191,9 +186,9 @@ impl Store {
         self.read(|db| Ok(db.rows(sql, parameters)?))
     }
 
-    /// Station 4 of a message, CHAT_SEND_MSG: the same request (fromUid, clientNo) again gives the same answer and does nothing. `badRequest`
-    /// where the number was used for another one, `notFriends`, `noSuchUser`, `noSuchGroup`. Does not wait: what is begun
-    /// together shares one flush of the disk.
+    /// CHAT_SEND_MSG: hands it to the thread that writes, and does not wait: what is begun together shares one flush of
+    /// the disk. The same request (fromUid, clientNo) again gives the same answer and does nothing. For `finish`:
+    /// `badRequest` where the number was used for another one, `notFriends`, `noSuchUser`, `noSuchGroup`.
     pub fn begin_message(&self, from: u64, request: ChatSendMsg) -> Begun<Stored> {
         self.begin(|answer| Job::Message(Message { from, request, answer }))
     }
@@ -260,13 +255,21 @@ impl Store {
     pub fn records(&self, uid: u64, wanted: &Wanted) -> Result<Vec<Record>, Refusal> {
         let (start, end) = (*wanted.times.start(), *wanted.times.end());
         let every_time = start == 0 && end >= MAX_NUMBER;
-        let is_filtered = !every_time || !wanted.text.is_empty() || !wanted.msg_type.is_empty();
+        let (mut filters, mut texts) = (String::new(), Vec::new());
+        for (filter, text) in
+            [(" AND m.msgType = ?", &wanted.msg_type), (" AND INSTR(m.msgText, ?) > 0", &wanted.text)]
+        {
+            if !text.is_empty() {
+                filters += filter;
+                texts.push(Value::from(text.as_str()));
+            }
+        }
+        let is_filtered = !every_time || !texts.is_empty();
         let (limit, looked_at) = (wanted.limit, if is_filtered { MAX_SEARCHED } else { wanted.limit });
         let sql = format!(
             "SELECT {COLUMNS} FROM (SELECT id FROM message WHERE fromUid = ? AND toUid = ? AND gId IS NULL \
              AND type = ? AND id < ? ORDER BY id DESC LIMIT {looked_at}) {PAGE} \
-             WHERE m.sendTime BETWEEN ? AND ? AND (? = '' OR m.msgType = ?) \
-             AND (? = '' OR INSTR(m.msgText, ?) > 0) ORDER BY m.id DESC LIMIT {limit}"
+             WHERE m.sendTime BETWEEN ? AND ?{filters} ORDER BY m.id DESC LIMIT {limit}"
         );
         self.read(|db| {
             require_user(db, wanted.to_id)?;
@@ -276,9 +279,7 @@ impl Store {
                     continue;
                 }
                 let numbers = [from, to, SAID, wanted.before_id, start, end].map(Value::from);
-                let texts = [&wanted.msg_type, &wanted.msg_type, &wanted.text, &wanted.text];
-                let values = [&numbers[..], &texts.map(|text| text.as_str().into())].concat();
-                rows.extend(db.rows(&sql, &values)?);
+                rows.extend(db.rows(&sql, &[&numbers[..], &texts].concat())?);
             }
             rows.sort_by_key(|row| row.number(0));
             let too_many = rows.len().saturating_sub(wanted.limit);
@@ -385,8 +386,7 @@ impl Store {
                 return Err(Refusal::new(Code::NoSuchMessage, text).into());
             };
             if row.number(1) != 0 {
-                let text = format!("request {id} is answered already");
-                return Err(Refusal::new(Code::Already, text).into());
+                return Err(Refusal::new(Code::Already, format!("request {id} is answered already")).into());
             }
             let now = now_ms();
             if !accept {
@@ -406,8 +406,7 @@ impl Store {
             require_user(db, friend_id)?;
             let delete = "DELETE FROM friends WHERE uid = ? AND friendId = ?";
             if db.run(delete, &pair(uid, friend_id))? == 0 {
-                let text = "friendId: not a friend of yours";
-                return Err(Refusal::new(Code::NotFriends, text).into());
+                return Err(Refusal::new(Code::NotFriends, "friendId: not a friend of yours").into());
             }
             Ok(())
         })
@@ -425,7 +424,7 @@ fn user(row: &Row) -> User {
     }
 }
 
-/// A row of `MESSAGE` as it was or would be pushed.
+/// A row that begins with `COLUMNS`, as it was or would be pushed.
 fn pushed(row: &Row) -> FromServer {
     let (id, from_id, from_name, send_time) = (row.number(0), row.number(2), row.text(3), row.number(6));
     if row.number(1) == FRIEND {
@@ -438,7 +437,7 @@ fn pushed(row: &Row) -> FromServer {
     FromServer::ChatSendMsg { envelope, msg_text: row.text(8) }
 }
 
-/// Stores the messages that gathered, those that may be, by four statements for all of them. What each came to, in
+/// Station 4 of a message: stores those that gathered, as far as they may be, by four statements for all of them. What each came to, in
 /// order. `in_doubt`: what is on the disk of these, nobody was told of yet.
 fn add_messages(
     db: &mut Connection,
@@ -477,14 +476,14 @@ fn add_messages(
     let written = rows_by_key(db, new.iter().copied())?;
 
     let mut outcomes = Vec::new();
+    let mut told = HashSet::new();
     for (message, check) in messages.iter().zip(checks) {
         let key = message.key();
         let row = earlier.get(&key).or(written.get(&key));
         outcomes.push(match (check, row) {
             (Err(refusal), _) => Err(refusal),
-            (Ok(is_new), Some(row)) => {
-                require_same(&message.request, row).map(|()| stored(row, is_new || in_doubt.contains(&key)))
-            }
+            (Ok(is_new), Some(row)) => require_same(&message.request, row)
+                .map(|()| stored(row, is_new || (in_doubt.contains(&key) && told.insert(key)))),
             (Ok(_), None) => return Err(Failure::Statement(NOT_THERE.to_owned())),
         });
     }
@@ -643,20 +642,10 @@ fn missing(place: &Database) -> Result<String, Failure> {
             "its tables were made by another schema.sql (MD5 {found}, this one has {ours}); \
              start the version that made {place}, or give another with --database or --dataDir"
         ))),
-        None if is_empty(&mut db)? => Ok(mark),
+        None if db.rows("SELECT id FROM users LIMIT 1", &[])?.is_empty() => Ok(mark), // other rows name a user
         None => {
             let text = "its tables hold rows, and nothing says which schema.sql made them";
             Err(Failure::Down(text.to_owned()))
         }
     }
-}
-
-/// Whether no table of ours has a row.
-fn is_empty(db: &mut Connection) -> Result<bool, Failure> {
-    for table in ["users", "friends", "groupChat", "groupMembers", "message"] {
-        if !db.rows(&format!("SELECT id FROM {table} LIMIT 1"), &[])?.is_empty() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }

@@ -246,6 +246,9 @@ impl Receiver {
             }
         };
         let frame: Vec<u8> = self.came.drain(..size).collect();
+        if self.came.capacity() > 2 * RECEIVE_PIECE {
+            self.came.shrink_to(RECEIVE_PIECE); // the room of a long frame is not kept
+        }
         let mut iv = [0; IV_SIZE];
         iv.copy_from_slice(&frame[LENGTH_SIZE..LENGTH_SIZE + IV_SIZE]);
         let (ciphertext, mac) = frame[LENGTH_SIZE + IV_SIZE..].split_at(size - LENGTH_SIZE - FRAME_OVERHEAD);

@@ -11,8 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::peer::{Peer, expect_error, password};
-use common::{Server, connect, dribble, read_to_end};
-use minim::limits::OUTBOX_FRAMES;
+use common::{PASSPHRASE, Server, connect, dribble, read_to_end};
+use minim::limits::{MAX_STRANGERS_EACH, OUTBOX_FRAMES};
 use minim::message::{Code, FromServer};
 use minim::server::online::Outbox;
 use minim::server::sessions::Brake;
@@ -289,35 +289,28 @@ fn the_same_request_again_is_the_same_message_and_a_used_number_takes_no_other()
     assert!(of_type(&bob, "CHAT_SEND_MSG").is_empty(), "Bob has it once");
 }
 
-/// Frames of messages with these numbers, texts and recipients, as one piece.
-fn burst(sender: &mut Peer, messages: &[(u64, &str, u64)]) -> Vec<u8> {
-    let body = |&(number, text, to): &(u64, &str, u64)| {
-        json!({"type": "CHAT_SEND_MSG", "clientNo": number, "isFriend": true, "toId": to,
-            "msgType": "TEXT", "msgText": text})
-    };
-    messages.iter().flat_map(|message| sender.seal(body(message).to_string().as_bytes())).collect()
-}
-
 #[test]
 fn what_comes_in_one_piece_is_done_and_answered_in_order_and_each_number_once() {
     let server = Server::start();
     let (mut alice, mut bob) = server.alice_and_bob();
     let carol = server.new_user("carol");
     let (bob_uid, carol_uid) = (bob.uid, carol.uid);
-    let mut piece = burst(
-        &mut alice,
-        &[
-            (1, "a", bob_uid),
-            (2, "no", carol_uid),
-            (3, "b", bob_uid),
-            (1, "a", bob_uid),
-            (3, "other", bob_uid),
-        ],
-    );
-    piece.extend(alice.seal(br#"{"type": "PING"}"#));
-    piece.extend(burst(&mut alice, &[(4, "c", bob_uid), (2, "d", bob_uid), (4, "c", bob_uid)]));
-    piece.extend(alice.seal(br#"{"type": "LOGOUT", "clientNo": 9}"#));
-    alice.send_raw(&piece).unwrap();
+    let message = |number: u64, text: &str, to: u64| {
+        json!({"type": "CHAT_SEND_MSG", "clientNo": number, "isFriend": true, "toId": to,
+            "msgType": "TEXT", "msgText": text})
+    };
+    alice.send_together(&[
+        message(1, "a", bob_uid),
+        message(2, "no", carol_uid),
+        message(3, "b", bob_uid),
+        message(1, "a", bob_uid),
+        message(3, "other", bob_uid),
+        json!({"type": "PING"}),
+        message(4, "c", bob_uid),
+        message(2, "d", bob_uid),
+        message(4, "c", bob_uid),
+        json!({"type": "LOGOUT", "clientNo": 9}),
+    ]);
 
     let answers: Vec<Value> = std::iter::from_fn(|| alice.receive())
         .filter(|answer| answer["type"] != "FRIEND_STATE" && answer["type"] != "FRIENDS_CHANGED")
@@ -351,9 +344,9 @@ fn what_comes_in_one_piece_is_done_and_answered_in_order_and_each_number_once() 
 fn what_was_stored_is_delivered_though_its_sender_was_cut_off_in_the_same_moment() {
     let server = Server::start();
     let (mut alice, mut bob) = server.alice_and_bob();
-    let mut piece = burst(&mut alice, &[(1, "a", bob.uid), (2, "b", bob.uid)]);
-    let forged = alice.frame(0, &[0; 8], &[0; 8]); // a number that was used
-    piece.extend(forged);
+    let texts = ["a", "b"].map(|text| alice.text_to(bob.uid, text).to_string());
+    let mut piece = texts.map(|text| alice.seal(text.as_bytes())).concat();
+    piece.extend(alice.frame(0, &[0; 8], &[0; 8])); // a number that was used
     alice.send_raw(&piece).unwrap();
     alice.expect_closed();
     assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], "a");
@@ -497,6 +490,17 @@ fn silent_and_dribbling_strangers_hold_up_nobody_and_are_all_gone_at_the_deadlin
     for stream in silent.iter_mut().chain(&mut dribbling) {
         assert_eq!(read_to_end(stream), b"");
     }
+}
+
+#[test]
+fn who_says_hello_and_does_not_log_in_is_a_stranger_still_and_takes_no_more_than_their_share() {
+    let server = Server::start();
+    let mut strangers: Vec<Peer> = (0..MAX_STRANGERS_EACH).map(|_| server.peer()).collect();
+    assert!(Peer::try_connect(server.chat, PASSPHRASE.as_bytes()).is_err(), "no more of one address");
+    let mut alice = strangers.pop().unwrap();
+    alice.register("alice");
+    alice.login("alice");
+    server.peer().fence(); // there is room for one more
 }
 
 #[test]

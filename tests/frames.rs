@@ -275,3 +275,33 @@ fn another_passphrase_is_noticed_by_the_proof() {
         right.fence();
     }
 }
+
+/// The most memory that a process had so far, in KiB; Linux tells.
+#[cfg(target_os = "linux")]
+fn most_memory(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("a process of ours");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("its peak");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn what_no_field_of_ours_has_is_read_over_and_takes_no_memory() {
+    let server = Server::start();
+    let mut alice = server.new_user("alice");
+    let before = most_memory(server.program.id());
+    let trees = "{\"\":0},".repeat(130_000);
+    for _ in 0..5 {
+        alice.send_body(format!("{{\"type\":\"PING\",\"x\":[{trees}0]}}").as_bytes());
+        alice.expect("PONG");
+    }
+    let grown = most_memory(server.program.id()) - before;
+    assert!(grown < 16 * 1024, "{grown} KiB for a body of 1 MiB");
+
+    alice.send(json!({"type": "CHAT_RECEIVED", "ids": [[1]]}));
+    expect_error(&alice.expect("ERROR"), "badRequest");
+    let many: Vec<String> = (0..65).map(|number| format!("\"{number}\":0")).collect();
+    alice.send_body(format!("{{\"type\":\"PING\",{}}}", many.join(",")).as_bytes());
+    expect_error(&alice.expect("ERROR"), "badRequest");
+    alice.fence();
+}

@@ -32,7 +32,8 @@ stop() {
 trap stop EXIT
 trap 'exit 1' INT TERM
 
-mariadb-install-db --no-defaults --datadir="$folder/data" --auth-root-authentication-method=normal \
+# A server that starts clears its temporary folder of what another may still use: TMPDIR is for each its own.
+TMPDIR=$folder mariadb-install-db --no-defaults --datadir="$folder/data" --auth-root-authentication-method=normal \
     --skip-test-db "${options[@]}" >"$folder/log" 2>&1 || { cat "$folder/log" >&2; exit 1; }
 
 is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
@@ -44,7 +45,7 @@ touch "$folder/again"
 (
     trap '' INT # Ctrl-C is for the command; we stop the server behind it
     while [ -e "$folder/again" ]; do
-        mariadbd --no-defaults --datadir="$folder/data" --socket="$socket" --bind-address=127.0.0.1 \
+        TMPDIR=$folder mariadbd --no-defaults --datadir="$folder/data" --socket="$socket" --bind-address=127.0.0.1 \
             --port="$port" --pid-file="$folder/pid" "${options[@]}" >>"$folder/log" 2>&1 || true
         rm -f "$folder/pid"
     done

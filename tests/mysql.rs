@@ -46,6 +46,13 @@ impl MariaDb {
     }
 }
 
+impl Drop for MariaDb {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take()); // `cat` ends, and the script stops the server
+        let _ = self.script.wait();
+    }
+}
+
 /// A text to a friend, always the same request, until it is acknowledged: whoever gets no ACK sends again.
 fn say_until_it_is_stored(sender: &mut Peer, message: &Value) -> Value {
     let start = Instant::now();
@@ -59,22 +66,10 @@ fn say_until_it_is_stored(sender: &mut Peer, message: &Value) -> Value {
     }
 }
 
-fn text_to(sender: &mut Peer, to: u64, text: &str) -> Value {
-    json!({"type": "CHAT_SEND_MSG", "clientNo": sender.next_client_no(), "isFriend": true, "toId": to,
-        "sendTime": 0, "msgType": "TEXT", "msgText": text})
-}
-
 /// All records of a conversation, newest last: their ids.
 fn ids_of_records(server: &Server, reader: &Peer, with: u64) -> Vec<Value> {
     let records = server.get(&format!("/getChatRecords?isFriend=true&toId={with}"), Some(&reader.session_id));
     records["data"].as_array().expect("a list").iter().map(|record| record["id"].clone()).collect()
-}
-
-impl Drop for MariaDb {
-    fn drop(&mut self) {
-        drop(self.script.stdin.take()); // `cat` ends, and the script stops the server
-        let _ = self.script.wait();
-    }
 }
 
 #[test]
@@ -161,7 +156,7 @@ fn a_database_killed_meanwhile_comes_back_by_itself_with_all_that_was_acknowledg
     assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], text);
 
     let killed = mariadb.signal("-9");
-    let message = text_to(&mut alice, bob.uid, "again and again");
+    let message = alice.text_to(bob.uid, "again and again");
     let after = say_until_it_is_stored(&mut alice, &message);
     assert_ne!(mariadb.pid(), Some(killed), "it was another process that answered");
     assert_eq!(alice.request(message)["id"], after["id"]);
@@ -195,7 +190,7 @@ fn a_frozen_database_costs_a_named_time_and_doubles_nothing() {
     let server = Server::with(&["--database", &format!("{}minim", mariadb.url)]);
     let (mut alice, mut bob) = server.alice_and_bob();
     mariadb.signal("-STOP");
-    let message = text_to(&mut alice, bob.uid, "ice");
+    let message = alice.text_to(bob.uid, "ice");
     expect_error(&alice.request(message.clone()), "databaseDown");
     mariadb.signal("-CONT");
     let stored = say_until_it_is_stored(&mut alice, &message);
@@ -242,7 +237,7 @@ fn a_commit_whose_answer_is_lost_is_told_to_all_once() {
     let mariadb = MariaDb::start(&[]);
     let server = Server::with(&["--database", &loses_the_answer_to_commit(&mariadb.url, "in doubt")]);
     let (mut alice, mut bob) = server.alice_and_bob();
-    let message = text_to(&mut alice, bob.uid, "in doubt");
+    let message = alice.text_to(bob.uid, "in doubt");
     let stored = say_until_it_is_stored(&mut alice, &message);
     assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], stored["id"], "who was not told before is told now");
     assert_eq!(alice.request(message), stored);
@@ -263,9 +258,8 @@ fn who_needs_a_row_that_another_program_has_locked_hears_of_it_and_nobody_else()
     other.query_drop(format!("USE {}", database.name())).unwrap();
     other.query_drop("BEGIN").unwrap();
     other.query_drop(format!("SELECT * FROM users WHERE id = {} FOR UPDATE", bob.uid)).unwrap();
-    let (to_bob, to_carol) = (text_to(&mut alice, bob.uid, "locked"), text_to(&mut alice, carol.uid, "free"));
-    let both = [&to_bob, &to_carol].map(|message| alice.seal(message.to_string().as_bytes())).concat();
-    alice.send_raw(&both).unwrap(); // in one transaction at first
+    let (to_bob, to_carol) = (alice.text_to(bob.uid, "locked"), alice.text_to(carol.uid, "free"));
+    alice.send_together(&[to_bob.clone(), to_carol.clone()]); // in one transaction at first
     expect_error(&alice.receive().unwrap(), "databaseDown");
     assert_eq!(alice.expect("ACK")["clientNo"], to_carol["clientNo"]);
     assert_eq!(carol.expect("CHAT_SEND_MSG")["msgText"], "free");
@@ -312,14 +306,12 @@ fn a_database_server_with_no_connection_left_is_waited_for_and_named() {
         others.extend(connect()); // each place as soon as it is free; the eleventh is root's
         assert!(start.elapsed() < DEADLINE, "{} of 10", others.len());
     }
-    let message = text_to(&mut alice, bob.uid, "full");
+    let message = alice.text_to(bob.uid, "full");
     expect_error(&alice.request(message.clone()), "databaseDown");
     drop((others, root));
     let stored = say_until_it_is_stored(&mut alice, &message);
     assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], stored["id"]);
-    let Server { mut program, .. } = server;
-    program.kill();
-    let errors = program.finish().2;
+    let errors = server.errors();
     assert!(errors.contains("1040") && errors.contains("up to 5"), "{errors}");
 }
 
@@ -377,9 +369,12 @@ fn texts_and_names_come_back_equal_whatever_the_servers_own_character_set_is() {
             assert_eq!((&waited["msgText"], &waited["fromName"]), (&json!(text), &json!("小明🙂")));
         }
         assert_eq!(ids_of_records(&server, &alice, ming.uid), ids);
-        let found = format!("/getChatRecords?isFriend=true&toId={}&text=%C3%9F", ming.uid); // ß
-        let found = server.get(&found, Some(&alice.session_id));
-        assert_eq!(found["data"].as_array().expect("a list").len(), 1, "ß is not ss: {found}");
+        for (part, number) in [("%C3%9F", 1), ("%20", 2)] {
+            let target = format!("/getChatRecords?isFriend=true&toId={}&text={part}", ming.uid);
+            let found = server.get(&target, Some(&alice.session_id));
+            let found = found["data"].as_array().expect("a list");
+            assert_eq!(found.len(), number, "ß is not ss, a blank is not nothing: {found:?}");
+        }
         let mut other = Conn::new(mysql::Opts::from_url(&mariadb.url).expect("a URL")).expect("a connection");
         let sql = "SELECT msgText FROM minim.message WHERE msgText IS NOT NULL ORDER BY id";
         assert_eq!(other.query::<String, _>(sql).unwrap(), texts, "other programs read the same");

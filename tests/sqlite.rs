@@ -7,18 +7,13 @@ mod common;
 use std::fs;
 use std::process::Command;
 
-use common::peer::{Peer, expect_error};
+use common::peer::{Peer, expect_error, password};
 use common::{Folder, MINIM, PASSPHRASE, Program, Server};
 use rusqlite::Connection;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// SQLite, also when the other tests run on a database server.
 const IN_A_FILE: [&str; 2] = ["--database", "sqlite:data/minim.db"];
-
-fn text_to(sender: &mut Peer, to: u64, text: &str) -> Value {
-    json!({"type": "CHAT_SEND_MSG", "clientNo": sender.next_client_no(), "isFriend": true, "toId": to,
-        "sendTime": 0, "msgType": "TEXT", "msgText": text})
-}
 
 #[test]
 fn a_file_that_another_program_has_locked_is_waited_for_and_named() {
@@ -26,7 +21,7 @@ fn a_file_that_another_program_has_locked_is_waited_for_and_named() {
     let (mut alice, mut bob) = server.alice_and_bob();
     let other = Connection::open(server.data().join("minim.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let message = text_to(&mut alice, bob.uid, "locked");
+    let message = alice.text_to(bob.uid, "locked");
     expect_error(&alice.request(message.clone()), "databaseDown");
     let friends = server.get("/getFriendsById", Some(&alice.session_id));
     assert_eq!(friends["ok"], true, "who reads waits for nobody");
@@ -34,10 +29,29 @@ fn a_file_that_another_program_has_locked_is_waited_for_and_named() {
     let stored = alice.request(message);
     assert_eq!(stored["type"], "ACK", "{stored}");
     assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], stored["id"]);
-    let Server { mut program, .. } = server;
-    program.kill();
-    let errors = program.finish().2;
+    let errors = server.errors();
     assert!(errors.contains("another program has held the file for more than 5 s"), "{errors}");
+}
+
+#[test]
+fn the_console_keeps_a_text_until_the_database_is_back_and_sends_it_once() {
+    let server = Server::with(&IN_A_FILE);
+    let (alice, mut bob) = server.alice_and_bob();
+    drop(alice);
+    let mut console = server.console(&[]);
+    console.line(&format!("/login alice \"{}\"", password("alice")));
+    console.expect("logged in as alice");
+    let other = Connection::open(server.data().join("minim.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    console.line("/msg bob patience");
+    console.expect("not sent yet, waiting for the server's database: 1");
+    other.execute_batch("ROLLBACK").unwrap();
+    console.expect("sent #");
+    console.end_of_input();
+    assert_eq!(console.finish().0, 0);
+    assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], "patience");
+    bob.fence();
+    assert!(bob.put_aside().iter().all(|message| message["type"] != "CHAT_SEND_MSG"), "once");
 }
 
 #[test]
@@ -49,11 +63,8 @@ fn a_statement_that_fails_costs_those_of_the_same_batch_nothing() {
                    BEGIN SELECT RAISE(ABORT, 'poison'); END";
     other.execute_batch(trigger).unwrap();
     let texts = ["a", "poison", "b"];
-    let frames = texts.map(|text| {
-        let message = text_to(&mut alice, bob.uid, text);
-        alice.seal(message.to_string().as_bytes())
-    });
-    alice.send_raw(&frames.concat()).unwrap();
+    let messages = texts.map(|text| alice.text_to(bob.uid, text));
+    alice.send_together(&messages);
     let answers = texts.map(|_| alice.receive().expect("an answer")["type"].clone());
     assert_eq!(answers, ["ACK", "ERROR", "ACK"]);
     assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], "a");

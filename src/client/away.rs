@@ -76,19 +76,25 @@ impl Client {
         if let Some(away) = &self.away {
             return away.end_of_patience.into_iter().chain([away.next_try]).min();
         }
-        let texts = self.session.iter().flat_map(|session| &session.unsent);
-        let oldest = texts.filter_map(|text| text.sent_at).min();
-        oldest.map(|at| at + patiently(ANSWER_DEADLINE, self.config.patience))
+        let session = self.session.as_ref()?;
+        let oldest = session.unsent.iter().filter_map(|text| text.sent_at).min();
+        let silence = oldest.map(|at| at + patiently(ANSWER_DEADLINE, self.config.patience));
+        silence.into_iter().chain(session.send_again_at).min()
     }
 
-    /// Does what is due: ends a connection on which a text has no answer, since it will be sent again on the next one;
-    /// tries for that next one; says that there is none.
+    /// Does what is due: sends again what the database was not there for; ends a connection on which a text has no
+    /// answer, since it will be sent again on the next one; tries for that next one; says that there is none.
     pub(super) fn look_after_connection(&mut self) {
         let now = Instant::now();
         if self.next_care().is_none_or(|due| due > now) {
             return;
         }
         let Some(away) = &mut self.away else {
+            let again =
+                self.session.as_mut().and_then(|session| session.send_again_at.take_if(|at| *at <= now));
+            if again.is_some() {
+                return self.send_unsent();
+            }
             let silent = wire::Error::Io(ErrorKind::TimedOut.into());
             return self.connection_lost(Some(silent));
         };

@@ -13,7 +13,7 @@ use crate::client::width::{cut, width};
 use crate::client::words::{Values, Words};
 use crate::client::{Client, Failure};
 use crate::harmless::{harmless, harmless_name};
-use crate::limits::{MAX_SEEN, MAX_SHOWN_LINES};
+use crate::limits::{DATABASE_AGAIN, MAX_SEEN, MAX_SHOWN_LINES, patiently};
 use crate::message::{ChatSendMsg, Code, Envelope, FromClient, FromServer, Refusal, User};
 
 /// Whom one talks to, in the words of CHAT_SEND_MSG.
@@ -68,6 +68,8 @@ pub struct Session {
     pub seen: BTreeSet<u64>,
     /// In the order in which they were typed.
     pub unsent: VecDeque<Unsent>,
+    /// When texts go again for which the database was not there.
+    pub send_again_at: Option<Instant>,
 }
 
 impl Session {
@@ -84,6 +86,7 @@ impl Session {
             unread: BTreeMap::new(),
             seen: BTreeSet::new(),
             unsent: VecDeque::new(),
+            send_again_at: None,
         }
     }
 
@@ -311,11 +314,17 @@ fn friend_state(client: &mut Client, uid: u64, username: &str, online: bool) {
     }
 }
 
-/// ACK or ERROR: of a text it is the last word, and the text is no longer kept.
+/// ACK or ERROR: of a text it is the last word, unless the database is away, and the text is no longer kept.
 fn answered(client: &mut Client, client_no: u64, answer: Result<u64, Refusal>) {
     let Some(session) = &mut client.session else { return };
     let place = session.unsent.iter().position(|text| text.request.client_no == client_no);
-    let Some(text) = place.and_then(|place| session.unsent.remove(place)) else { return };
+    let Some(place) = place else { return };
+    if answer.as_ref().is_err_and(|refusal| refusal.code == Code::DatabaseDown) {
+        session.unsent[place].sent_at = None; // it may be stored all the same: the same request finds out
+        session.send_again_at = Some(Instant::now() + patiently(DATABASE_AGAIN, client.config.patience));
+        return;
+    }
+    let Some(text) = session.unsent.remove(place) else { return };
     let (username, who) = (session.username(text.request.to_id), session.who(text.request.to_id));
     match answer {
         Ok(id) => client.answer("sent", &[("ID", &id)]),

@@ -30,8 +30,12 @@ struct Client {
     outbox: Arc<Outbox>,
     /// When a connection without LOGIN ends.
     login_deadline: Instant,
+    /// Until LOGIN.
+    stranger: Option<Seat>,
     /// Whose connection this is, after LOGIN.
     user: Option<(User, Session)>,
+    /// When the store last let it go on.
+    busy_until: Instant,
     /// Messages on their way to the disk, in order, each with its clientNo: those that came together.
     begun: Vec<(u64, Begun<Stored>)>,
 }
@@ -52,8 +56,6 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
         }
         Err(_) => return, // the peer is told nothing
     };
-    drop(stranger);
-
     let outbox = Arc::new(Outbox::new(socket.clone()));
     let seat = server.clients.take(address, server.config.max_clients, server.config.max_clients);
     if seat.is_none() {
@@ -65,8 +67,10 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
     if let Err(error) = started {
         return server.troubles.warn(&format!("no thread for a client: {error}"));
     }
+    let (stranger, busy_until) = (Some(stranger), login_deadline.min(Instant::now()));
+    let (user, begun) = (None, Vec::new());
     let mut client =
-        Client { server, socket, receiver, outbox, login_deadline, user: None, begun: Vec::new() };
+        Client { server, socket, receiver, outbox, login_deadline, stranger, user, busy_until, begun };
     client.read_all();
 }
 
@@ -90,7 +94,7 @@ impl Client {
                 Ok(None) => true,
                 Err(refusal) => self.answer(FromServer::Error { client_no, refusal }),
             };
-            if !goes_on {
+            if !goes_on && !self.outbox.is_closing() {
                 break;
             }
         }
@@ -101,16 +105,16 @@ impl Client {
         let patience = self.server.config.patience;
         let mut pinged_at = None; // the last byte before the silence in which we sent PING
         loop {
-            let last_byte = self.receiver.last_byte();
+            if !self.receiver.has_more() && !self.finish_messages() && !self.outbox.is_closing() {
+                return None;
+            }
+            let last_byte = self.receiver.last_byte().max(self.busy_until); // who waits for us is not silent
             let ping_is_due = self.user.is_some() && pinged_at != Some(last_byte);
             let deadline = match self.user {
                 None => self.login_deadline,
                 Some(_) if ping_is_due => last_byte + patiently(PING_AFTER, patience),
                 Some(_) => last_byte + patiently(IDLE_DEADLINE, patience),
             };
-            if !self.receiver.has_more() && !self.finish_messages() {
-                return None;
-            }
             let received = self.receiver.receive(&self.socket, deadline);
             match received {
                 Ok(body) => return body,
@@ -184,6 +188,7 @@ impl Client {
         let login_ok = FromServer::LoginOk { client_no, user: user.clone(), session_id, http_port, last_id };
 
         self.receiver.after_login();
+        self.stranger = None;
         let Server { online_users, sessions, .. } = &*self.server;
         online_users.enter(&session, sessions, &self.outbox, &login_ok);
         people::tell_state(&self.server, &user);
@@ -220,11 +225,11 @@ impl Client {
         Ok(None)
     }
 
-    /// Waits for what was begun, delivers and answers it, in order. False: the connection is over.
+    /// Waits for what was begun, delivers all of it, then answers it, in order: who does not read answers holds up nobody. False: the connection is over.
     fn finish_messages(&mut self) -> bool {
-        let mut goes_on = true;
+        let mut answers = Vec::new();
         for (client_no, begun) in std::mem::take(&mut self.begun) {
-            let answer = match self.server.store.finish(begun) {
+            answers.push(match self.server.store.finish(begun) {
                 Ok(stored) => {
                     for (to, message) in &stored.deliveries {
                         self.server.online_users.deliver(*to, message);
@@ -233,10 +238,10 @@ impl Client {
                 }
                 // notFriends, noSuchUser, databaseDown …
                 Err(refusal) => FromServer::Error { client_no: Some(client_no), refusal },
-            };
-            goes_on = goes_on && self.outbox.answer(&answer, self.server.config.deadline(IDLE_DEADLINE));
+            });
+            self.busy_until = Instant::now();
         }
-        goes_on
+        answers.iter().all(|answer| self.outbox.answer(answer, self.server.config.deadline(IDLE_DEADLINE)))
     }
 }
 

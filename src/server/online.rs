@@ -228,7 +228,9 @@ impl OnlineUsers {
     /// Station 5 of a message: puts it into the queue of a user who is online. Every push goes through `push_all`.
     pub fn deliver(&self, uid: u64, message: &FromServer) {
         let body = Arc::new(encode(message));
-        push_all(&self.by_uid(), &[uid], &body, is_stored(message));
+        // The backlog brings a message in any case, but a request may be answered before the backlog comes to it.
+        let is_stored = matches!(message, FromServer::ChatSendMsg { .. });
+        push_all(&self.by_uid(), &[uid], &body, is_stored);
     }
 
     /// Tells each of `friends` the state in which a user is at this moment.
@@ -262,12 +264,6 @@ fn push_all(by_uid: &HashMap<u64, Online>, uids: &[u64], body: &Arc<Vec<u8>>, is
     for online in uids.iter().filter_map(|uid| by_uid.get(uid)) {
         online.outbox.push(body.clone(), is_stored);
     }
-}
-
-/// Whether the backlog brings it in any case: a message waits until it was received, but a request may be answered
-/// before the backlog comes to it.
-fn is_stored(message: &FromServer) -> bool {
-    matches!(message, FromServer::ChatSendMsg { .. })
 }
 
 /// The last word to a connection whose session has ended.

@@ -12,7 +12,7 @@ fn refused<T>() -> Result<T, Failure> {
     Err(Failure::Down(text.to_owned()))
 }
 
-#[allow(missing_docs)] // as in driver.rs
+// What each of these does stands in driver.rs.
 impl Connection {
     pub const TABLES: &str = "";
 

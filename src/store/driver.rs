@@ -14,7 +14,6 @@ use crate::config::Database;
 
 /// A value of a row or a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[allow(missing_docs)]
 pub enum Value {
     Null,
     Number(i64),
@@ -66,6 +65,8 @@ pub enum Failure {
     DiskFull,
     /// The connection was lost, and with it whatever was not committed; a fresh one may be had.
     Gone(String),
+    /// The same with COMMIT under way: nobody knows whether that was done.
+    InDoubt(String),
     /// The database cannot be used now, or is none of ours: no statement would go through.
     Down(String),
     /// This statement failed; another may go through.
@@ -76,7 +77,9 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
             Failure::DiskFull => f.write_str("no room left on the disk of the database"),
-            Failure::Gone(why) | Failure::Down(why) | Failure::Statement(why) => f.write_str(why),
+            Failure::Gone(why) | Failure::InDoubt(why) | Failure::Down(why) | Failure::Statement(why) => {
+                f.write_str(why)
+            }
         }
     }
 }

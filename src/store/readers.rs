@@ -29,28 +29,28 @@ impl Readers {
 
     /// Does `job`, which only reads, by a connection of the pool.
     pub fn read<T>(&self, job: impl Fn(&mut Connection) -> Result<T, Trouble>) -> Result<T, Trouble> {
-        let mut place = self.take()?;
-        let mut outcome = self.try_once(&mut place, &job);
+        let mut seat = self.take()?;
+        let mut outcome = self.try_once(&mut seat, &job);
         if matches!(outcome, Err(Trouble::Failed(Failure::Gone(_)))) {
-            outcome = self.try_once(&mut place, &job);
+            outcome = self.try_once(&mut seat, &job);
         }
-        self.give_back(place);
+        self.give_back(seat);
         outcome
     }
 
-    /// `place` is empty afterwards when the connection was lost.
+    /// `seat` is empty afterwards when the connection was lost.
     fn try_once<T>(
         &self,
-        place: &mut Option<Connection>,
+        seat: &mut Option<Connection>,
         job: impl Fn(&mut Connection) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
-        let mut db = match place.take() {
+        let mut db = match seat.take() {
             Some(db) => db,
             None => Connection::open_to_read(&self.place)?,
         };
         let outcome = job(&mut db);
         if !matches!(outcome, Err(Trouble::Failed(Failure::Gone(_)))) {
-            *place = Some(db);
+            *seat = Some(db);
         }
         outcome
     }

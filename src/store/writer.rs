@@ -78,18 +78,25 @@ impl Writer {
                     let mut batch = Batch::default();
                     batch.add(first);
                     jobs.try_iter().take(DATABASE_BATCH - 1).for_each(|job| batch.add(job));
-                    self.do_all(batch);
+                    if let Err(failure) = self.do_all(batch) {
+                        fail(jobs.try_iter(), &failure); // they have waited as long; the next one tries again
+                    }
                 }
-                Err(RecvTimeoutError::Timeout) => self.ping(),
+                Err(RecvTimeoutError::Timeout) => {
+                    let _ = self.transaction(&mut Batch::default()); // keeps the connection, and with it our lock
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// Does a batch, and tells everybody in it how that went.
-    fn do_all(&mut self, mut batch: Batch) {
+    /// Does a batch, and tells everybody in it how that went. An error: the database was not there.
+    fn do_all(&mut self, mut batch: Batch) -> Result<(), Failure> {
         let mut outcome = self.transaction(&mut batch);
-        if matches!(outcome, Err(Failure::Gone(_))) {
+        if let Err(failure @ Failure::InDoubt(_)) = &outcome {
+            fail(batch.changes.drain(..).map(Job::Change), failure); // done again, it could be refused for being done
+        }
+        if matches!(outcome, Err(Failure::Gone(_) | Failure::InDoubt(_))) {
             outcome = self.transaction(&mut batch); // by a fresh connection: a quiet night may end the old one
         }
         match outcome {
@@ -102,19 +109,20 @@ impl Writer {
                 }
             }
             Err(Failure::Statement(_)) if batch.messages.len() + batch.changes.len() > 1 => {
-                for alone in batch.one_by_one() {
-                    self.do_all(alone);
+                for job in batch.jobs() {
+                    let mut alone = Batch::default();
+                    alone.add(job);
+                    let _ = self.do_all(alone); // each hears how its own went
                 }
             }
             Err(failure) => {
-                for message in batch.messages {
-                    let _ = message.answer.send(Err(failure.clone().into()));
-                }
-                for change in batch.changes {
-                    let _ = change.answer.send(Err(failure.clone().into()));
+                fail(batch.jobs(), &failure);
+                if !matches!(failure, Failure::Statement(_)) {
+                    return Err(failure);
                 }
             }
         }
+        Ok(())
     }
 
     /// All of a batch, or nothing: what each message and each change came to.
@@ -125,39 +133,36 @@ impl Writer {
         };
         let done = db.begin().and_then(|()| {
             let stored = add_messages(&mut db, &batch.messages, &self.in_doubt)?;
-            Ok((stored, make_changes(&mut db, &mut batch.changes)?))
+            let changed = batch.changes.iter_mut().map(|change| by_rule((change.work)(&mut db)));
+            Ok((stored, changed.collect::<Result<_, _>>()?))
         });
         let outcome = done.and_then(|done| {
-            let committed = db.run_plain("COMMIT");
-            if matches!(committed, Err(Failure::Gone(_))) {
-                self.in_doubt.extend(batch.messages.iter().map(Message::key));
-            }
+            let committed = db.run_plain("COMMIT").map_err(|failure| match failure {
+                Failure::Gone(why) => Failure::InDoubt(why),
+                other => other,
+            });
             committed.map(|()| done)
         });
-        if outcome.is_ok() {
-            batch.messages.iter().for_each(|message| _ = self.in_doubt.remove(&message.key()));
+        match &outcome {
+            Ok((stored, _)) => {
+                let told = batch.messages.iter().zip(stored).filter(|(_, outcome)| outcome.is_ok());
+                told.for_each(|(message, _)| _ = self.in_doubt.remove(&message.key()));
+            }
+            Err(Failure::InDoubt(_)) => self.in_doubt.extend(batch.messages.iter().map(Message::key)),
+            Err(_) => {}
         }
         let is_usable = match outcome {
             Ok(_) => true,
-            Err(Failure::Gone(_)) => false, // what comes on it next may answer an earlier statement
+            Err(Failure::Gone(_) | Failure::InDoubt(_)) => false, // what comes on it next may answer an earlier statement
             Err(_) => db.run_plain("ROLLBACK").is_ok(),
         };
         self.db = is_usable.then_some(db);
         outcome
     }
-
-    /// A word to a database that nobody has used for a while: it keeps the connection, and with it our lock.
-    fn ping(&mut self) {
-        let _ = self.transaction(&mut Batch::default());
-    }
 }
 
 /// What the messages and the changes of a batch came to, in order, where the database did its part.
 type Outcomes = (Vec<Result<Stored, Refusal>>, Vec<Result<(), Refusal>>);
-
-fn make_changes(db: &mut Connection, changes: &mut [Change]) -> Result<Vec<Result<(), Refusal>>, Failure> {
-    changes.iter_mut().map(|change| by_rule((change.work)(db))).collect()
-}
 
 impl Batch {
     fn add(&mut self, job: Job) {
@@ -167,10 +172,17 @@ impl Batch {
         }
     }
 
-    fn one_by_one(self) -> Vec<Batch> {
-        let messages =
-            self.messages.into_iter().map(|one| Batch { messages: vec![one], changes: Vec::new() });
-        let changes = self.changes.into_iter().map(|one| Batch { messages: Vec::new(), changes: vec![one] });
-        messages.chain(changes).collect()
+    fn jobs(self) -> impl Iterator<Item = Job> {
+        self.messages.into_iter().map(Job::Message).chain(self.changes.into_iter().map(Job::Change))
+    }
+}
+
+/// Tells all of them the same.
+fn fail(jobs: impl Iterator<Item = Job>, failure: &Failure) {
+    for job in jobs {
+        match job {
+            Job::Message(message) => _ = message.answer.send(Err(failure.clone().into())),
+            Job::Change(change) => _ = change.answer.send(Err(failure.clone().into())),
+        }
     }
 }

@@ -257,6 +257,13 @@ impl Server {
         self.program.kill();
     }
 
+    /// What it has said on standard error, after kill -9.
+    pub fn errors(self) -> String {
+        let Server { mut program, .. } = self;
+        program.kill();
+        program.finish().2
+    }
+
     /// The same server once more: same folder, same ports.
     pub fn start_again(&mut self) {
         self.program.kill();

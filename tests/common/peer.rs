@@ -203,12 +203,23 @@ impl Peer {
         self.request(json!({"type": "LOGIN", "loginName": login_name, "pwd": pwd}))
     }
 
+    /// A text to a friend, with a number of its own: the same request can be sent again.
+    pub fn text_to(&mut self, to_id: u64, text: &str) -> Value {
+        json!({"type": "CHAT_SEND_MSG", "clientNo": self.next_client_no(), "isFriend": true, "toId": to_id,
+            "msgType": "TEXT", "msgText": text})
+    }
+
     /// A text to a friend: ACK or ERROR.
     pub fn say(&mut self, to_id: u64, text: &str) -> Value {
-        self.request(json!({
-            "type": "CHAT_SEND_MSG", "isFriend": true, "toId": to_id,
-            "msgType": "TEXT", "msgText": text,
-        }))
+        let message = self.text_to(to_id, text);
+        self.request(message)
+    }
+
+    /// Several requests in one write, so that they come together.
+    pub fn send_together(&mut self, requests: &[Value]) {
+        let seal = |request: &Value| self.seal(request.to_string().as_bytes());
+        let frames: Vec<u8> = requests.iter().flat_map(seal).collect();
+        self.send_raw(&frames).expect("the server reads");
     }
 
     pub fn received(&mut self, ids: &[u64]) {

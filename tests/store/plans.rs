@@ -1,9 +1,10 @@
 //! A test: every statement that the store runs finds its rows by an index, on either engine. It asks the engine itself,
 //! with EXPLAIN, in a database of 20,000 messages; what is meant to look at a whole table stands in `MAY_SCAN`.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use super::*;
+use crate::limits::MAX_IDS;
 use crate::message::NewUser;
 
 /// Statements and parameters, as the drivers ran them.
@@ -152,7 +153,7 @@ fn use_everything(store: &Store) {
         store.unhandled(2, kind, ROWS / 2, 32).unwrap();
     }
     store.mark_received(2, &[1]).unwrap();
-    store.mark_received(2, &(1..=100).collect::<Vec<_>>()).unwrap();
+    store.mark_received(2, &(1..=MAX_IDS as u64).collect::<Vec<_>>()).unwrap();
     store.last_unhandled(2).unwrap();
     store.unread(2).unwrap();
     store.friends(1).unwrap();
