@@ -72,7 +72,7 @@ CREATE TABLE message (
 ) /*! ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin */;
 CREATE INDEX messageInbox ON message (toUid, handle, type);
 CREATE INDEX messagePair ON message (fromUid, toUid, gId, type);
-CREATE INDEX messageGroup ON message (gId, toUid);
+CREATE INDEX messageGroup ON message (gId, type, toUid);
 /*! ALTER TABLE message MODIFY id BIGINT NOT NULL AUTO_INCREMENT */;
 
 CREATE TABLE minimSchema (

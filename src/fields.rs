@@ -140,6 +140,22 @@ impl Fields {
         if self.has(name) { self.number(name) } else { Ok(default) }
     }
 
+    /// The same where the field is there.
+    pub fn optional_number(&self, name: &str) -> Result<Option<u64>, Refusal> {
+        if self.has(name) { self.number(name).map(Some) } else { Ok(None) }
+    }
+
+    /// Whole numbers with commas between them, at most `MAX_IDS`; none where the field is missing or empty.
+    pub fn numbers_or_none(&self, name: &str) -> Result<Vec<u64>, Refusal> {
+        let text = if self.has(name) { self.text(name)? } else { "" };
+        let pieces = text.split(',').filter(|_| !text.is_empty());
+        let number = |piece: &str| whole_number(piece.trim()).filter(|&number| number < MAX_NUMBER);
+        let numbers: Option<Vec<u64>> = pieces.map(number).collect();
+        let numbers = numbers.filter(|numbers| numbers.len() <= MAX_IDS);
+        numbers
+            .ok_or_else(|| must(name, format!("be at most {MAX_IDS} whole numbers with commas between them")))
+    }
+
     /// true or false.
     pub fn flag(&self, name: &str) -> Result<bool, Refusal> {
         match self.value(name)? {

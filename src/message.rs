@@ -174,6 +174,15 @@ pub enum FromServer {
     Unknown,
 }
 
+impl FromServer {
+    /// Of a message: each member of a group has a row, and so an id, of their own.
+    pub fn set_id(&mut self, id: u64) {
+        if let FromServer::ChatSendMsg { envelope, .. } | FromServer::ChatSendFile { envelope, .. } = self {
+            envelope.id = id;
+        }
+    }
+}
+
 /// Who wrote what kind of message to whom, and when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -227,6 +236,39 @@ pub struct Friend {
     pub online: bool,
     /// Messages of theirs that wait for me.
     pub unread: u64,
+}
+
+/// A row of /getGroups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupRow {
+    /// Its number.
+    pub g_id: u64,
+    /// Its name.
+    pub gname: String,
+    /// The owner's uid.
+    pub owner: u64,
+    /// How many members it has.
+    pub size: usize,
+    /// How many of them are online.
+    pub online: usize,
+    /// Its messages that wait for me.
+    pub unread: u64,
+}
+
+/// A row of /getGroupMembers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// Who.
+    #[serde(flatten)]
+    pub user: User,
+    /// Whether a chat connection of theirs stands.
+    pub online: bool,
+    /// Since when they are in it, in milliseconds since 1970.
+    pub join_time: u64,
+    /// True for one of them.
+    pub owner: bool,
 }
 
 /// A row of /getChatRecords: a message as it was pushed, and what became of it.

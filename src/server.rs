@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod chat;
+pub mod groups;
 pub mod online;
 pub mod operator;
 pub mod people;
@@ -53,8 +54,8 @@ pub struct Server {
     pub clients: Seats,
     /// HTTP connections.
     pub http_connections: Seats,
-    /// Held while a friendship changes and both hear of it, so that they hear of changes in their order.
-    pub friendship_changes: Mutex<()>,
+    /// Held while a friendship or a group changes and all hear of it, so that they hear of changes in their order.
+    pub changes: Mutex<()>,
     /// Connections that could not be taken, and why.
     pub troubles: Warnings,
     /// Locked while we use the data folder.
@@ -98,7 +99,7 @@ fn start(config: Config) -> Result<(Arc<Server>, TcpListener, TcpListener), Stri
         strangers: Seats::default(),
         clients: Seats::default(),
         http_connections: Seats::default(),
-        friendship_changes: Mutex::default(),
+        changes: Mutex::default(),
         troubles: Warnings::default(),
         _data_dir_lock: data_dir_lock,
         config,

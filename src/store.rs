@@ -10,6 +10,7 @@
 #[cfg(not(feature = "sqlite"))]
 mod absent;
 mod driver;
+mod groups;
 mod mysql;
 #[cfg(test)]
 #[path = "../tests/store/plans.rs"]
@@ -30,6 +31,8 @@ use crate::md5_check::{hex, md5};
 use crate::message::{ChatSendMsg, Code, Envelope, FromServer, NewUser, Record, Refusal, User};
 use crate::warnings::Warnings;
 
+pub use groups::{Asked, Group, Membership, Succession};
+
 use driver::{Connection, Failure, Row, Value, places};
 use readers::Readers;
 use writer::{Change, Job, Message};
@@ -41,19 +44,25 @@ const SCHEMA: &str = include_str!("../schema.sql");
 const SAID: u64 = 1;
 /// `message.type` of who asks to be friends: a request, and waits for messageHandle.
 const FRIEND: u64 = 2;
+/// Who invites into a group.
+const GROUP: u64 = 3;
+/// Who wants to join a group: to its owner.
+const JOIN: u64 = 4;
 
 /// The columns that `user` reads: 0 uid, 1 loginName, 2 username, 3 sex, 4 picUrl.
 const USER: &str = "u.id, u.loginName, u.username, u.sex, u.picUrl";
 /// The columns that `pushed` reads: 0 id, 1 type, 2 fromUid, 3 username, 4 loginName, 5 toUid, 6 sendTime, 7 msgType,
-/// 8 msgText; and 9 clientNo, 10 handle, 11 handleTime.
+/// 8 msgText, 9 gId, 10 gname; and 11 clientNo, 12 handle, 13 handleTime.
 const COLUMNS: &str = "m.id, m.type, m.fromUid, u.username, u.loginName, m.toUid, m.sendTime, m.msgType, m.msgText, \
-                       m.clientNo, m.handle, m.handleTime";
-/// All messages, each with who wrote it. LEFT: the messages are looked up first, whatever the engine guesses; MariaDB
-/// would else go through all users, and all that each of them wrote, for each statement of a batch.
-const MESSAGES: &str = "FROM message m LEFT JOIN users u ON u.id = m.fromUid";
+                       m.gId, g.gname, m.clientNo, m.handle, m.handleTime";
+/// All messages, each with who wrote it and, where that is a group, in which. LEFT: the messages are looked up first,
+/// whatever the engine guesses; MariaDB would else go through all users, and all that each of them wrote.
+const MESSAGES: &str =
+    "FROM message m LEFT JOIN users u ON u.id = m.fromUid LEFT JOIN groupChat g ON g.id = m.gId";
 /// The messages whose ids an index alone has given. Asked for more than the id, MySQL would rather read all that stands
 /// before a page in the middle.
-const PAGE: &str = "page LEFT JOIN message m ON m.id = page.id LEFT JOIN users u ON u.id = m.fromUid";
+const PAGE: &str = "page LEFT JOIN message m ON m.id = page.id LEFT JOIN users u ON u.id = m.fromUid \
+                    LEFT JOIN groupChat g ON g.id = m.gId";
 
 /// The database, open for as long as the server runs.
 pub struct Store {
@@ -65,12 +74,22 @@ pub struct Store {
 
 /// A message that was stored, or had been stored before.
 pub struct Stored {
-    /// The sender's id of it.
-    pub id: u64,
-    /// The server's time.
-    pub send_time: u64,
-    /// What each recipient is to get; empty where the same request came before.
-    pub deliveries: Vec<(u64, FromServer)>,
+    /// What it says, with the sender's id of it and the server's time.
+    pub envelope: Envelope,
+    /// The text.
+    pub msg_text: String,
+    /// Who is to get it, and under which id; empty where the same request came before.
+    pub recipients: Vec<(u64, u64)>,
+}
+
+/// What came of messageHandle.
+pub enum Answered {
+    /// Nothing, and the asker does not hear of it.
+    Refused,
+    /// A friendship with this user.
+    Friends(u64),
+    /// This user is in the group now.
+    Joined(u64, Group),
 }
 
 /// A job on its way to the disk, for `Store::finish`.
@@ -85,9 +104,11 @@ pub enum Waiting {
     All,
 }
 
-/// Which records of a private conversation are wanted: the newest that pass every filter.
+/// Which records of a conversation are wanted: the newest that pass every filter.
 pub struct Wanted {
-    /// The other's uid.
+    /// False: `to_id` is a group.
+    pub is_friend: bool,
+    /// The other's uid, or a gId.
     pub to_id: u64,
     /// Ids below this one.
     pub before_id: u64,
@@ -218,8 +239,8 @@ impl Store {
     ) -> Result<Vec<(u64, FromServer)>, Refusal> {
         let types = match kind {
             Waiting::Messages => SAID..=SAID,
-            Waiting::Requests => FRIEND..=FRIEND,
-            Waiting::All => SAID..=FRIEND,
+            Waiting::Requests => FRIEND..=JOIN,
+            Waiting::All => SAID..=JOIN,
         };
         let sql = format!(
             "SELECT {COLUMNS} FROM (SELECT id FROM message WHERE toUid = ? AND handle = 0 AND type = ? AND id > ? \
@@ -241,48 +262,67 @@ impl Store {
         Ok(rows.first().map_or(0, |row| row.number(0)))
     }
 
-    /// How many private messages of each sender, by uid, wait for a user.
-    pub fn unread(&self, uid: u64) -> Result<HashMap<u64, u64>, Refusal> {
+    /// How many messages of each friend, (true, uid), and each group, (false, gId), wait for a user.
+    pub fn unread(&self, uid: u64) -> Result<HashMap<(bool, u64), u64>, Refusal> {
         let sql = "SELECT fromUid, gId, COUNT(*) FROM message \
                    WHERE toUid = ? AND handle = 0 AND type = ? GROUP BY fromUid, gId";
         let rows = self.rows(sql, &[uid.into(), SAID.into()])?;
-        let private = rows.iter().filter(|row| row.number(1) == 0);
-        Ok(private.map(|row| (row.number(0), row.number(2))).collect())
+        let mut unread = HashMap::new();
+        for row in rows {
+            let (from, g_id) = (row.number(0), row.number(1));
+            let conversation = if g_id == 0 { (true, from) } else { (false, g_id) };
+            *unread.entry(conversation).or_default() += row.number(2);
+        }
+        Ok(unread)
     }
 
-    /// Records of a private conversation, newest last. Where there are filters, `MAX_SEARCHED` messages of each of the
-    /// two are looked at. `noSuchUser`.
+    /// Records of a conversation, newest last; of a group the rows of `uid`, who may have left it. Where there are filters,
+    /// `MAX_SEARCHED` messages of each half are looked at. `noSuchUser`, `noSuchGroup`, `notMember`.
     pub fn records(&self, uid: u64, wanted: &Wanted) -> Result<Vec<Record>, Refusal> {
-        let (start, end) = (*wanted.times.start(), *wanted.times.end());
-        let every_time = start == 0 && end >= MAX_NUMBER;
-        let (mut filters, mut texts) = (String::new(), Vec::new());
-        for (filter, text) in
-            [(" AND m.msgType = ?", &wanted.msg_type), (" AND INSTR(m.msgText, ?) > 0", &wanted.text)]
-        {
-            if !text.is_empty() {
-                filters += filter;
-                texts.push(Value::from(text.as_str()));
+        let (to, (start, end)) = (wanted.to_id, (*wanted.times.start(), *wanted.times.end()));
+        let (mut filters, mut values) = (String::new(), Vec::new());
+        let mut filter = |sql: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                filters += sql;
+                values.push(value);
             }
+        };
+        let text = |text: &str| (!text.is_empty()).then(|| Value::from(text));
+        filter(" AND m.msgType = ?", text(&wanted.msg_type));
+        filter(" AND INSTR(m.msgText, ?) > 0", text(&wanted.text));
+        filter(" AND m.sendTime >= ?", (start > 0).then(|| start.into()));
+        filter(" AND m.sendTime <= ?", (end < MAX_NUMBER).then(|| end.into()));
+        // Each half is found by an index: what one wrote to the other, and the other way round; a group has one.
+        let (sql, mut halves) = match wanted.is_friend {
+            true => (
+                "fromUid = ? AND toUid = ? AND gId IS NULL AND type = ?",
+                vec![[uid, to, SAID], [to, uid, SAID]],
+            ),
+            false => ("gId = ? AND type = ? AND toUid = ?", vec![[to, SAID, uid]]),
+        };
+        match wanted.from_id {
+            Some(from) if wanted.is_friend => halves.retain(|half| half[0] == from),
+            from => filter(" AND m.fromUid = ?", from.map(Value::from)),
         }
-        let is_filtered = !every_time || !texts.is_empty();
-        let (limit, looked_at) = (wanted.limit, if is_filtered { MAX_SEARCHED } else { wanted.limit });
+        let (limit, looked_at) = (wanted.limit, if values.is_empty() { wanted.limit } else { MAX_SEARCHED });
         let sql = format!(
-            "SELECT {COLUMNS} FROM (SELECT id FROM message WHERE fromUid = ? AND toUid = ? AND gId IS NULL \
-             AND type = ? AND id < ? ORDER BY id DESC LIMIT {looked_at}) {PAGE} \
-             WHERE m.sendTime BETWEEN ? AND ?{filters} ORDER BY m.id DESC LIMIT {limit}"
+            "SELECT {COLUMNS} FROM (SELECT id FROM message WHERE {sql} AND id < ? ORDER BY id DESC LIMIT {looked_at}) \
+             {PAGE} WHERE m.id > 0{filters} ORDER BY m.id DESC LIMIT {limit}"
         );
         self.read(|db| {
-            require_user(db, wanted.to_id)?;
+            match wanted.is_friend {
+                true => require_user(db, to)?,
+                false => groups::require_reader(db, uid, to)?,
+            }
             let mut rows = Vec::new();
-            for (from, to) in [(uid, wanted.to_id), (wanted.to_id, uid)] {
-                if wanted.from_id.is_some_and(|wanted| wanted != from) {
-                    continue;
-                }
-                let numbers = [from, to, SAID, wanted.before_id, start, end].map(Value::from);
-                rows.extend(db.rows(&sql, &[&numbers[..], &texts].concat())?);
+            for half in &halves {
+                let mut parameters = half.map(Value::from).to_vec();
+                parameters.push(wanted.before_id.into());
+                parameters.extend(values.iter().cloned());
+                rows.extend(db.rows(&sql, &parameters)?);
             }
             rows.sort_by_key(|row| row.number(0));
-            let too_many = rows.len().saturating_sub(wanted.limit);
+            let too_many = rows.len().saturating_sub(limit);
             Ok(rows[too_many..].iter().map(record).collect())
         })
     }
@@ -376,11 +416,12 @@ impl Store {
         })
     }
 
-    /// messageHandle of a request to `uid`. The new friend's uid where it was accepted. `noSuchMessage`, `already`.
-    pub fn answer_request(&self, uid: u64, id: u64, accept: bool) -> Result<Option<u64>, Refusal> {
+    /// messageHandle of a request to `uid`. `noSuchMessage`, `already`, `tooMany` where the group is full.
+    pub fn answer_request(&self, uid: u64, id: u64, accept: bool) -> Result<Answered, Refusal> {
         self.write(move |db| {
-            let sql = "SELECT fromUid, handle FROM message WHERE id = ? AND toUid = ? AND type = ?";
-            let rows = db.rows(sql, &[id.into(), uid.into(), FRIEND.into()])?;
+            let sql =
+                "SELECT fromUid, handle, type, gId FROM message WHERE id = ? AND toUid = ? AND type <> ?";
+            let rows = db.rows(sql, &[id, uid, SAID].map(Value::from))?;
             let Some(row) = rows.first() else {
                 let text = format!("msgId: there is no request {id} to you");
                 return Err(Refusal::new(Code::NoSuchMessage, text).into());
@@ -388,15 +429,20 @@ impl Store {
             if row.number(1) != 0 {
                 return Err(Refusal::new(Code::Already, format!("request {id} is answered already")).into());
             }
-            let now = now_ms();
+            let (asker, now, g_id) = (row.number(0), now_ms(), row.number(3));
             if !accept {
                 let refuse = "UPDATE message SET handle = 2, handleTime = ? WHERE id = ?";
                 db.run(refuse, &[now.into(), id.into()])?;
-                return Ok(None);
+                return Ok(Answered::Refused);
             }
-            let asker = row.number(0);
-            befriend(db, asker, uid, now)?;
-            Ok(Some(asker))
+            match row.number(2) {
+                FRIEND => {
+                    befriend(db, asker, uid, now)?;
+                    Ok(Answered::Friends(asker))
+                }
+                GROUP => Ok(Answered::Joined(uid, groups::join(db, uid, g_id, now)?)),
+                _ => Ok(Answered::Joined(asker, groups::join(db, asker, g_id, now)?)),
+            }
         })
     }
 
@@ -426,68 +472,106 @@ fn user(row: &Row) -> User {
 
 /// A row that begins with `COLUMNS`, as it was or would be pushed.
 fn pushed(row: &Row) -> FromServer {
+    let kind = match row.number(1) {
+        FRIEND => "FRIEND",
+        GROUP => "GROUP",
+        JOIN => "JOIN",
+        _ => return FromServer::ChatSendMsg { envelope: envelope(row), msg_text: row.text(8) },
+    };
     let (id, from_id, from_name, send_time) = (row.number(0), row.number(2), row.text(3), row.number(6));
-    if row.number(1) == FRIEND {
-        let (from_login_name, kind) = (row.text(4), "FRIEND".to_owned());
-        let (g_id, gname) = (None, None);
-        return FromServer::Request { id, from_id, from_name, from_login_name, kind, g_id, gname, send_time };
-    }
-    let (is_friend, to_id, msg_type) = (true, row.number(5), row.text(7));
-    let envelope = Envelope { id, from_id, from_name, is_friend, to_id, send_time, msg_type };
-    FromServer::ChatSendMsg { envelope, msg_text: row.text(8) }
+    let (from_login_name, kind) = (row.text(4), kind.to_owned());
+    let (g_id, gname) = (row.number(9), row.text(10));
+    let (g_id, gname) = if g_id == 0 { (None, None) } else { (Some(g_id), Some(gname)) };
+    FromServer::Request { id, from_id, from_name, from_login_name, kind, g_id, gname, send_time }
 }
 
-/// Station 4 of a message: stores those that gathered, as far as they may be, by four statements for all of them. What each came to, in
-/// order. `in_doubt`: what is on the disk of these, nobody was told of yet.
+fn envelope(row: &Row) -> Envelope {
+    let is_friend = row.number(9) == 0;
+    let to_id = if is_friend { row.number(5) } else { row.number(9) };
+    let (id, from_id, from_name, send_time) = (row.number(0), row.number(2), row.text(3), row.number(6));
+    Envelope { id, from_id, from_name, is_friend, to_id, send_time, msg_type: row.text(7) }
+}
+
+/// Station 4 of a message: stores those that gathered, as far as they may be, by a few statements for all of them. What
+/// each came to, in order. `in_doubt`: what is on the disk of these, nobody was told of yet.
 fn add_messages(
     db: &mut Connection,
     messages: &[Message],
     in_doubt: &HashSet<(u64, u64)>,
 ) -> Result<Vec<Result<Stored, Refusal>>, Failure> {
-    let earlier = rows_by_key(db, messages.iter())?;
+    let mut rows = rows_by_key(db, messages.iter())?;
     let friends = friendships(db, messages)?;
-    let now = now_ms();
-    let mut keys: HashSet<(u64, u64)> = earlier.keys().copied().collect();
+    let groups = members_of(db, messages)?;
+    let mut keys: HashSet<(u64, u64)> = rows.keys().copied().collect(); // fromUid and clientNo
     let mut checks = Vec::new();
     let mut new = Vec::new();
     for message in messages {
         let is_new = !keys.contains(&message.key());
-        let check = if is_new { by_rule(require_friend(db, message, &friends))? } else { Ok(()) };
+        let check = if is_new { by_rule(require_addressee(db, message, &friends, &groups))? } else { Ok(()) };
         if is_new && check.is_ok() {
             keys.insert(message.key()); // the same request may be in the batch again
             new.push(message);
         }
         checks.push(check.map(|()| is_new));
     }
-    let insert = "INSERT INTO message (fromUid, toUid, type, sendTime, clientNo, msgType, msgText) VALUES";
-    let values = |message: &&Message| {
-        let Message { from, request, .. } = message;
-        vec![
-            Value::from(*from),
-            request.to_id.into(),
-            SAID.into(),
-            now.into(),
-            request.client_no.into(),
-            request.msg_type.as_str().into(),
-            request.msg_text.as_str().into(),
-        ]
-    };
-    db.insert(insert, &new.iter().map(values).collect::<Vec<_>>())?;
-    let written = rows_by_key(db, new.iter().copied())?;
+    insert_messages(db, &new, &groups)?;
+    rows.extend(rows_by_key(db, new.iter().copied())?);
 
-    let mut outcomes = Vec::new();
     let mut told = HashSet::new();
+    let mut outcomes = Vec::new();
     for (message, check) in messages.iter().zip(checks) {
         let key = message.key();
-        let row = earlier.get(&key).or(written.get(&key));
-        outcomes.push(match (check, row) {
+        outcomes.push(match (check, rows.get(&key)) {
             (Err(refusal), _) => Err(refusal),
-            (Ok(is_new), Some(row)) => require_same(&message.request, row)
-                .map(|()| stored(row, is_new || (in_doubt.contains(&key) && told.insert(key)))),
+            (Ok(is_new), Some(row)) => require_same(&message.request, row).map(|()| {
+                let is_told = (is_new || in_doubt.contains(&key)) && told.insert(key);
+                stored(row, is_told)
+            }),
             (Ok(_), None) => return Err(Failure::Statement(NOT_THERE.to_owned())),
         });
     }
+    told.retain(|key| rows.get(key).is_some_and(|row| !envelope(row).is_friend));
+    let mut members = members_told(db, &told)?;
+    for (message, stored) in messages.iter().zip(&mut outcomes) {
+        if let (Ok(stored), Some(members)) = (stored, members.remove(&message.key())) {
+            stored.recipients = members; // of a request that is here twice the first has them
+        }
+    }
     Ok(outcomes)
+}
+
+/// A row for the recipient, or for each member of the group; the sender's is handled.
+fn insert_messages(db: &mut Connection, new: &[&Message], groups: &Groups) -> Result<(), Failure> {
+    let insert = "INSERT INTO message \
+                  (fromUid, toUid, type, gId, handle, handleTime, sendTime, clientNo, msgType, msgText) VALUES";
+    let now = now_ms();
+    let mut private = Vec::new();
+    for Message { from, request, .. } in new {
+        let row = |to: u64, g_id: Option<u64>| {
+            let is_own = g_id.is_some() && to == *from;
+            vec![
+                Value::from(*from),
+                to.into(),
+                SAID.into(),
+                g_id.map_or(Value::Null, Value::from),
+                u64::from(is_own).into(),
+                if is_own { now.into() } else { Value::Null },
+                now.into(),
+                request.client_no.into(),
+                request.msg_type.as_str().into(),
+                request.msg_text.as_str().into(),
+            ]
+        };
+        let to = request.to_id;
+        match groups.get(&to).filter(|_| !request.is_friend) {
+            // One message at a time: its text is there for each member.
+            Some(members) => {
+                db.insert(insert, &members.iter().map(|&member| row(member, Some(to))).collect::<Vec<_>>())?;
+            }
+            None => private.push(row(to, None)),
+        }
+    }
+    db.insert(insert, &private)
 }
 
 /// What a job came to where the database did its part: done, or refused by a rule.
@@ -499,16 +583,42 @@ fn by_rule<T>(outcome: Result<T, Trouble>) -> Result<Result<T, Refusal>, Failure
     }
 }
 
-/// The rows of messages, by fromUid and clientNo.
+/// The rows of messages, by fromUid and clientNo; of those to a group the sender's.
 fn rows_by_key<'a>(
     db: &mut Connection,
     messages: impl Iterator<Item = &'a Message>,
 ) -> Result<HashMap<(u64, u64), Row>, Failure> {
     let keys: Vec<[Value; 2]> =
         messages.map(|message| [message.from.into(), message.request.client_no.into()]).collect();
-    let rows =
-        db.rows_of_pairs(&format!("SELECT {COLUMNS} {MESSAGES} WHERE (m.fromUid, m.clientNo)"), &keys)?;
-    Ok(rows.into_iter().map(|row| ((row.number(2), row.number(9)), row)).collect())
+    let sql = format!(
+        "SELECT {COLUMNS} {MESSAGES} WHERE (m.gId IS NULL OR m.toUid = m.fromUid) AND (m.fromUid, m.clientNo)"
+    );
+    let rows = db.rows_of_pairs(&sql, &keys)?;
+    Ok(rows.into_iter().map(|row| ((row.number(2), row.number(11)), row)).collect())
+}
+
+/// What the sender of the message in `row` is told, and, if it is private, the recipient.
+fn stored(row: &Row, is_told: bool) -> Stored {
+    let envelope = envelope(row);
+    let recipients =
+        if is_told && envelope.is_friend { vec![(envelope.to_id, envelope.id)] } else { Vec::new() };
+    Stored { envelope, msg_text: row.text(8), recipients }
+}
+
+/// By key of each message to a group: all members but the sender, and the id of each one's row.
+fn members_told(
+    db: &mut Connection,
+    keys: &HashSet<(u64, u64)>,
+) -> Result<HashMap<(u64, u64), Vec<(u64, u64)>>, Failure> {
+    let pairs: Vec<[Value; 2]> = keys.iter().map(|&(from, number)| [from.into(), number.into()]).collect();
+    let sql =
+        "SELECT fromUid, clientNo, toUid, id FROM message WHERE toUid <> fromUid AND (fromUid, clientNo)";
+    let mut members: HashMap<_, Vec<_>> = HashMap::new();
+    for row in db.rows_of_pairs(sql, &pairs)? {
+        let key = (row.number(0), row.number(1));
+        members.entry(key).or_default().push((row.number(2), row.number(3)));
+    }
+    Ok(members)
 }
 
 /// Which of the senders and recipients are friends, by `pair`.
@@ -519,36 +629,51 @@ fn friendships(db: &mut Connection, messages: &[Message]) -> Result<HashSet<[Val
     Ok(rows.iter().map(|row| pair(row.number(0), row.number(1))).collect())
 }
 
+/// The members of each group, by gId.
+type Groups = HashMap<u64, Vec<u64>>;
+
+/// The members of the groups to which messages go, as far as there are such groups.
+fn members_of(db: &mut Connection, messages: &[Message]) -> Result<Groups, Failure> {
+    let to_groups = messages.iter().filter(|message| !message.request.is_friend);
+    let ids: HashSet<u64> = to_groups.map(|message| message.request.to_id).collect();
+    let mut groups = Groups::new();
+    for g_id in ids {
+        if let Ok(group) = by_rule(groups::group(db, g_id))? {
+            groups.insert(g_id, group.members);
+        }
+    }
+    Ok(groups)
+}
+
 /// The number of `request` was used for what stands in `row`: that must be the same.
 fn require_same(request: &ChatSendMsg, row: &Row) -> Result<(), Refusal> {
-    let is_same = request.is_friend
-        && row.number(5) == request.to_id
-        && row.text(7) == request.msg_type
+    let Envelope { is_friend, to_id, msg_type, .. } = envelope(row);
+    let is_same = (is_friend, to_id) == (request.is_friend, request.to_id)
+        && msg_type == request.msg_type
         && row.text(8) == request.msg_text;
     if is_same { Ok(()) } else { Err(Refusal::bad("clientNo: was used for another message")) }
 }
 
-/// A new message may go to a friend alone.
-fn require_friend(
+/// A new message may go to a friend, or to a group of one's own.
+fn require_addressee(
     db: &mut Connection,
     message: &Message,
     friends: &HashSet<[Value; 2]>,
+    groups: &Groups,
 ) -> Result<(), Trouble> {
     let to = message.request.to_id;
     if !message.request.is_friend {
-        return Err(Refusal::new(Code::NoSuchGroup, format!("toId: there is no group {to}")).into());
+        return match groups.get(&to) {
+            Some(members) if members.contains(&message.from) => Ok(()),
+            Some(_) => Err(Refusal::new(Code::NotMember, "toId: not a group of yours").into()),
+            None => Err(Refusal::new(Code::NoSuchGroup, format!("toId: there is no group {to}")).into()),
+        };
     }
     if friends.contains(&pair(message.from, to)) {
         return Ok(());
     }
     require_user(db, to)?;
     Err(Refusal::new(Code::NotFriends, "toId: not a friend of yours").into())
-}
-
-/// What the sender of the message in `row` is told, and, when it is new, the recipient.
-fn stored(row: &Row, is_new: bool) -> Stored {
-    let deliveries = if is_new { vec![(row.number(5), pushed(row))] } else { Vec::new() };
-    Stored { id: row.number(0), send_time: row.number(6), deliveries }
 }
 
 /// The thread that writes has ended: it never should.
@@ -560,10 +685,10 @@ const NOT_THERE: &str = "a row that was just written is not there";
 
 /// A row of a message as /getChatRecords shows it.
 fn record(row: &Row) -> Record {
-    let handle_time = row.number(11);
+    let handle_time = row.number(13);
     Record {
         message: pushed(row),
-        handle: row.number(10),
+        handle: row.number(12),
         handle_time: (handle_time > 0).then_some(handle_time),
     }
 }

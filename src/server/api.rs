@@ -21,7 +21,7 @@ use crate::limits::{
 };
 use crate::message::{Code, Refusal, encode};
 use crate::server::sessions::Session;
-use crate::server::{Server, people};
+use crate::server::{Server, groups, people};
 use crate::socket::Socket;
 use crate::store::{Waiting, Wanted};
 use crate::wire::{self, hello_as_server};
@@ -157,6 +157,17 @@ const TABLE: &[Route] = &[
     Route { path: "/canAddFriends",         methods: READS,   function: LoggedIn(can_add_friends) },
     Route { path: "/addFriendsOrGroup",     methods: CHANGES, function: LoggedIn(add_friends_or_group) },
     Route { path: "/delete_friend",         methods: CHANGES, function: LoggedIn(delete_friend) },
+    Route { path: "/getUsernameByUid",      methods: READS,   function: LoggedIn(get_username_by_uid) },
+    Route { path: "/createGroup",           methods: CHANGES, function: LoggedIn(create_group) },
+    Route { path: "/getGroups",             methods: READS,   function: LoggedIn(get_groups) },
+    Route { path: "/getGroupMembers",       methods: READS,   function: LoggedIn(get_group_members) },
+    Route { path: "/getGroupSize",          methods: READS,   function: LoggedIn(get_group_size) },
+    Route { path: "/getGroupMemberCount",   methods: READS,   function: LoggedIn(get_group_size) },
+    Route { path: "/getGnameByGid",         methods: READS,   function: LoggedIn(get_gname_by_gid) },
+    Route { path: "/modifyGroupName",       methods: CHANGES, function: LoggedIn(modify_group_name) },
+    Route { path: "/removeMember",          methods: CHANGES, function: LoggedIn(remove_member) },
+    Route { path: "/deleteGroup",           methods: CHANGES, function: LoggedIn(delete_group) },
+    Route { path: "/quitGroup",             methods: CHANGES, function: LoggedIn(quit_group) },
     Route { path: "/getNoHandleMessages",   methods: READS,   function: LoggedIn(get_no_handle_messages) },
     Route { path: "/messageHandle",         methods: CHANGES, function: LoggedIn(message_handle) },
     Route { path: "/getChatRecords",        methods: READS,   function: LoggedIn(get_chat_records) },
@@ -216,17 +227,69 @@ fn can_add_friends(call: &Call, session: &Session) -> Result<Response, Refusal> 
 }
 
 fn add_friends_or_group(call: &Call, session: &Session) -> Result<Response, Refusal> {
-    if call.fields.has("gId") {
-        let text = format!("there is no group {}", call.fields.number("gId")?);
-        return Err(Refusal::new(Code::NoSuchGroup, text));
-    }
-    let friend_id = call.fields.number("friendId")?;
-    let id = people::ask_friend(call.server, session.uid, friend_id)?;
+    let friend_id = call.fields.optional_number("friendId")?;
+    let id = match (call.fields.optional_number("gId")?, friend_id) {
+        (Some(g_id), friend_id) => groups::ask(call.server, session.uid, g_id, friend_id)?,
+        (None, Some(friend_id)) => people::ask_friend(call.server, session.uid, friend_id)?,
+        (None, None) => return Err(Refusal::bad("friendId: missing, and gId too")),
+    };
     data(&json!({ "id": id }))
 }
 
 fn delete_friend(call: &Call, session: &Session) -> Result<Response, Refusal> {
     people::delete_friend(call.server, session.uid, call.fields.number("friendId")?)?;
+    done()
+}
+
+fn get_username_by_uid(call: &Call, _: &Session) -> Result<Response, Refusal> {
+    let user = call.server.store.user(call.fields.number("uid")?)?;
+    data(&json!({ "username": user.username }))
+}
+
+fn create_group(call: &Call, session: &Session) -> Result<Response, Refusal> {
+    let gname = call.fields.name("gname")?;
+    let friends = call.fields.numbers_or_none("members")?;
+    let g_id = groups::create(call.server, session.uid, &gname, &friends)?;
+    data(&json!({ "gId": g_id }))
+}
+
+fn get_groups(call: &Call, session: &Session) -> Result<Response, Refusal> {
+    data(&groups::list(call.server, session.uid)?)
+}
+
+fn get_group_members(call: &Call, session: &Session) -> Result<Response, Refusal> {
+    data(&groups::members(call.server, session.uid, call.fields.number("gId")?)?)
+}
+
+fn get_group_size(call: &Call, _: &Session) -> Result<Response, Refusal> {
+    let group = call.server.store.group(call.fields.number("gId")?)?;
+    data(&json!({ "size": group.members.len() }))
+}
+
+fn get_gname_by_gid(call: &Call, _: &Session) -> Result<Response, Refusal> {
+    let group = call.server.store.group(call.fields.number("gId")?)?;
+    data(&json!({ "gname": group.gname }))
+}
+
+fn modify_group_name(call: &Call, session: &Session) -> Result<Response, Refusal> {
+    let (g_id, gname) = (call.fields.number("gId")?, call.fields.name("gname")?);
+    groups::rename(call.server, session.uid, g_id, &gname)?;
+    done()
+}
+
+fn remove_member(call: &Call, session: &Session) -> Result<Response, Refusal> {
+    let (g_id, member) = (call.fields.number("gId")?, call.fields.number("uid")?);
+    groups::remove_member(call.server, session.uid, g_id, member)?;
+    done()
+}
+
+fn delete_group(call: &Call, session: &Session) -> Result<Response, Refusal> {
+    groups::delete(call.server, session.uid, call.fields.number("gId")?)?;
+    done()
+}
+
+fn quit_group(call: &Call, session: &Session) -> Result<Response, Refusal> {
+    groups::quit(call.server, session.uid, call.fields.number("gId")?)?;
     done()
 }
 
@@ -256,10 +319,6 @@ fn message_handle(call: &Call, session: &Session) -> Result<Response, Refusal> {
 
 fn get_chat_records(call: &Call, session: &Session) -> Result<Response, Refusal> {
     let fields = &call.fields;
-    let to_id = fields.number("toId")?;
-    if !fields.flag("isFriend")? {
-        return Err(Refusal::new(Code::NoSuchGroup, format!("toId: there is no group {to_id}")));
-    }
     let limit = fields.number_or("limit", RECORDS)?;
     if !(1..=MAX_RECORDS).contains(&limit) {
         return Err(Refusal::bad(format!("limit: must be from 1 to {MAX_RECORDS}")));
@@ -270,10 +329,11 @@ fn get_chat_records(call: &Call, session: &Session) -> Result<Response, Refusal>
     }
     let types = ["TEXT", "EMOJI", "PICTURE", "FILE"];
     let wanted = Wanted {
-        to_id,
+        is_friend: fields.flag("isFriend")?,
+        to_id: fields.number("toId")?,
         before_id: fields.number_or("beforeId", MAX_NUMBER)?,
         limit: limit as usize,
-        from_id: if fields.has("fromId") { Some(fields.number("fromId")?) } else { None },
+        from_id: fields.optional_number("fromId")?,
         times: fields.number_or("fromTime", 0)?..=fields.number_or("toTime", MAX_NUMBER)?,
         text: text.to_owned(),
         msg_type: if fields.has("msgType") { fields.one_of("msgType", &types)? } else { String::new() },

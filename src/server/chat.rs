@@ -230,11 +230,14 @@ impl Client {
         let mut answers = Vec::new();
         for (client_no, begun) in std::mem::take(&mut self.begun) {
             answers.push(match self.server.store.finish(begun) {
-                Ok(stored) => {
-                    for (to, message) in &stored.deliveries {
-                        self.server.online_users.deliver(*to, message);
+                Ok(Stored { envelope, msg_text, recipients }) => {
+                    let (own_id, send_time) = (Some(envelope.id), Some(envelope.send_time));
+                    let mut message = FromServer::ChatSendMsg { envelope, msg_text };
+                    for (to, id) in recipients {
+                        message.set_id(id);
+                        self.server.online_users.deliver(to, &message);
                     }
-                    FromServer::Ack { client_no, id: Some(stored.id), send_time: Some(stored.send_time) }
+                    FromServer::Ack { client_no, id: own_id, send_time }
                 }
                 // notFriends, noSuchUser, databaseDown …
                 Err(refusal) => FromServer::Error { client_no: Some(client_no), refusal },

@@ -2,15 +2,16 @@
 //!
 //! Rules: first the database, then the queues of those who are online; a change that concerns someone online reaches
 //! them at once. Unknown name or wrong password: the same answer, after the same work.
-//! Not here: groups, the SQL (store.rs).
+//! Not here: groups (groups.rs), the SQL (store.rs).
 
 use std::net::IpAddr;
 use std::sync::PoisonError;
 
 use crate::md5_check::{password_digest, password_matches};
 use crate::message::{Code, Friend, FromServer, NewUser, Refusal, User};
-use crate::server::Server;
 use crate::server::sessions::Session;
+use crate::server::{Server, groups};
+use crate::store::Answered;
 
 /// REGISTER: the uid of the new user. `loginNameTaken`.
 pub fn register(server: &Server, user: &NewUser) -> Result<u64, Refusal> {
@@ -69,7 +70,7 @@ pub fn friends(server: &Server, uid: u64) -> Result<Vec<Friend>, Refusal> {
     let unread = server.store.unread(uid)?;
     let mut friends = Vec::new();
     for user in server.store.friends(uid)? {
-        let unread = unread.get(&user.uid).copied().unwrap_or(0);
+        let unread = unread.get(&(true, user.uid)).copied().unwrap_or(0);
         friends.push(Friend { online: server.online_users.is_online(user.uid), unread, user });
     }
     Ok(friends)
@@ -86,16 +87,18 @@ pub fn ask_friend(server: &Server, uid: u64, friend_id: u64) -> Result<u64, Refu
 
 /// messageHandle: accepts or refuses a request to `uid`. The asker hears nothing of a refusal.
 pub fn answer_request(server: &Server, uid: u64, id: u64, accept: bool) -> Result<(), Refusal> {
-    let _one_at_a_time = server.friendship_changes.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(asker) = server.store.answer_request(uid, id, accept)? {
-        tell_friendship(server, uid, asker, "added");
+    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    match server.store.answer_request(uid, id, accept)? {
+        Answered::Refused => {}
+        Answered::Friends(asker) => tell_friendship(server, uid, asker, "added"),
+        Answered::Joined(member, group) => groups::tell(server, &group, "joined", member, uid),
     }
     Ok(())
 }
 
 /// Ends a friendship.
 pub fn delete_friend(server: &Server, uid: u64, friend_id: u64) -> Result<(), Refusal> {
-    let _one_at_a_time = server.friendship_changes.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
     server.store.delete_friend(uid, friend_id)?;
     tell_friendship(server, uid, friend_id, "removed");
     Ok(())

@@ -271,6 +271,20 @@ impl Server {
         self.program = start_server(&self.folder, &self.options, chat, http).0;
     }
 
+    /// Runs statements beside the server, in its database.
+    #[cfg(feature = "sqlite")]
+    pub fn run_sql(&self, statements: &[String]) {
+        let Some(database) = &self.database else {
+            let file = rusqlite::Connection::open(self.data().join("minim.db")).expect("the database");
+            return file.execute_batch(&format!("BEGIN; {}; COMMIT", statements.join("; "))).expect("SQL");
+        };
+        let mut connection = database.connect().expect("a connection");
+        connection.query_drop(format!("USE {}", database.name())).expect("the database");
+        for statement in statements {
+            connection.query_drop(statement).expect("SQL");
+        }
+    }
+
     /// A client that has said hello.
     pub fn peer(&self) -> Peer {
         Peer::connect(self.chat, PASSPHRASE)

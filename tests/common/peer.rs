@@ -237,6 +237,11 @@ impl Peer {
         &self.put_aside
     }
 
+    /// The same, and it is put aside no longer.
+    pub fn take_aside(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.put_aside)
+    }
+
     /// Reads until the server closes. Messages on the way are dropped.
     pub fn expect_closed(&mut self) {
         let deadline = soon();

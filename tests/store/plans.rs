@@ -20,21 +20,34 @@ const MAY_SCAN: [&str; 5] =
     ["sqlite_master", "information_schema", "minimSchema", "INSTR(u.loginKey", "GET_LOCK"];
 /// Parts of statements that run per message, per login or per page of history; the index that each must use, by its name
 /// in SQLite, which numbers those of constraints, and in MySQL.
-const INDEXES: [[&str; 3]; 7] = [
+const INDEXES: [[&str; 3]; 12] = [
     ["(m.fromUid, m.clientNo)", "sqlite_autoindex_message_1", "messageOnce"],
     ["WHERE (uid, friendId)", "sqlite_autoindex_friends_1", "friendOnce"],
     ["toUid = ? AND handle = 0 AND type = ? AND id > ?", INBOX, "messageInbox 20"], // its length in bytes: all, and the id
-    ["ORDER BY id DESC LIMIT 1", INBOX, "messageInbox"],
+    ["type = ? ORDER BY id DESC LIMIT 1", INBOX, "messageInbox"],
     ["COUNT(*)", INBOX, "messageInbox"],
-    ["gId IS NULL", PAIR, "messagePair 25"],
+    ["toUid = ? AND gId IS NULL AND type", PAIR, "messagePair 25"],
+    ["gId = ? AND type = ? AND toUid = ? AND id < ?", IN_GROUP, "messageGroup 21"],
+    ["UPDATE message SET handle = 1, handleTime = ? WHERE gId", "messageGroup", "messageGroup"],
+    ["FROM groupMembers WHERE gId = ?", "sqlite_autoindex_groupMembers_1", "memberOnce"],
+    ["FROM groupMembers WHERE uId = ?", "memberOf", "memberOf"],
+    ["toUid <> fromUid", "sqlite_autoindex_message_1", "messageOnce"],
     ["u.pwd FROM users", "sqlite_autoindex_users_1", "loginKeyOnce"],
 ];
 /// All columns of the index: a page of requests in a full inbox reads no messages.
 const PAIR: &str = "COVERING INDEX messagePair (fromUid=? AND toUid=? AND gId=? AND type=? AND rowid<?)";
+const IN_GROUP: &str = "COVERING INDEX messageGroup (gId=? AND type=? AND toUid=? AND rowid<?)";
 const INBOX: &str = "messageInbox (toUid=? AND handle=? AND type=?";
-/// Sorts the friends of one user, or who was found by a part of the name, or counts what waits for one user, or puts a
-/// found page in order.
-const MAY_SORT: [&str; 4] = ["FROM friends f", "GROUP BY fromUid", "FROM (SELECT id", "INSTR(u.loginKey"];
+/// Sorts the friends of one user, the members of a group, the requests to a group, or who was found by a part of the name;
+/// counts what waits for one user; puts a found page in order.
+const MAY_SORT: [&str; 6] = [
+    "FROM friends f",
+    "FROM groupMembers",
+    "m.gId = ? AND m.type = ? AND m.toUid = ?",
+    "GROUP BY fromUid",
+    "FROM (SELECT id",
+    "INSTR(u.loginKey",
+];
 
 const USERS: u64 = 40;
 const ROWS: u64 = 20_000;
@@ -148,6 +161,7 @@ fn use_everything(store: &Store) {
     for to_id in [2, 2, 3, 999] {
         let _ = store.finish(store.begin_message(1, hello(now_ms() * 1000 + to_id, to_id)));
     }
+    use_groups(store);
     for kind in [Waiting::Messages, Waiting::Requests, Waiting::All] {
         store.unhandled(2, kind, 0, 32).unwrap();
         store.unhandled(2, kind, ROWS / 2, 32).unwrap();
@@ -162,12 +176,42 @@ fn use_everything(store: &Store) {
     store.search_users("user").unwrap();
     for text in ["", "hello"] {
         let (times, text, msg_type) = (0..=MAX_NUMBER, text.to_owned(), String::new());
-        let mut wanted =
-            Wanted { to_id: 2, before_id: MAX_NUMBER, limit: 20, from_id: None, times, text, msg_type };
+        let mut wanted = Wanted {
+            is_friend: true,
+            to_id: 2,
+            before_id: MAX_NUMBER,
+            limit: 20,
+            from_id: None,
+            times,
+            text,
+            msg_type,
+        };
         store.records(1, &wanted).unwrap();
         wanted.before_id = ROWS / 2;
         store.records(1, &wanted).unwrap();
+        (wanted.is_friend, wanted.to_id) = (false, 1);
+        let _ = store.records(1, &wanted);
     }
+}
+
+fn use_groups(store: &Store) {
+    let (group, requests) = store.create_group(1, "group", &[2]).unwrap();
+    let g_id = group.g_id;
+    assert_eq!(requests.len(), 1);
+    let _ = store.invite(1, g_id, 2);
+    let (id, _) = store.ask_to_join(4, g_id).unwrap();
+    store.answer_request(1, id, true).unwrap();
+    store.ask_to_join(5, g_id).unwrap();
+    let message = ChatSendMsg { is_friend: false, ..hello(now_ms() * 1000 + 7, g_id) };
+    store.finish(store.begin_message(1, message)).unwrap();
+    store.rename_group(1, g_id, "renamed").unwrap();
+    store.groups(1).unwrap();
+    store.group_members(1, g_id).unwrap();
+    let (id, _) = store.ask_to_join(6, g_id).unwrap();
+    store.answer_request(1, id, true).unwrap();
+    store.remove_member(1, g_id, 6).unwrap();
+    store.quit_group(1, g_id).unwrap();
+    store.delete_group(4, g_id).unwrap();
 }
 
 /// Half of all messages between two users, the others of every user to two others; a third not handled yet; friendships.
@@ -193,8 +237,18 @@ fn fill(place: &Database) {
         let rows: Vec<_> = (uid + 1..=USERS).map(row).collect();
         db.insert("INSERT INTO friends (uid, friendId, updateTime) VALUES", &rows).unwrap();
     }
+    for g_id in 1000..1100 {
+        let row = [g_id, 7, 1].map(Value::from).to_vec();
+        db.insert(
+            "INSERT INTO groupChat (id, createUid, updateTime, gname) VALUES",
+            &[[row, vec!["g".into()]].concat()],
+        )
+        .unwrap();
+        let rows: Vec<_> = (7..USERS).map(|uid| [g_id, uid, 1].map(Value::from).to_vec()).collect();
+        db.insert("INSERT INTO groupMembers (gId, uId, joinTime) VALUES", &rows).unwrap();
+    }
     db.run_plain("COMMIT").unwrap();
     if matches!(place, Database::Mysql(_)) {
-        db.rows("ANALYZE TABLE users, friends, message", &[]).unwrap();
+        db.rows("ANALYZE TABLE users, friends, message, groupChat, groupMembers", &[]).unwrap();
     }
 }

@@ -80,12 +80,12 @@ fn compare(places: [Database; 2]) {
     println!("{:44}{:>14}{:>14}{:>9}", "median, ms", KEPT[0], KEPT[1], "ratio");
     line("a message: stored and on the disk", &stores, |store, kept, round| {
         let stored = store.finish(store.begin_message(1, row(8 * (kept + round)).1))?;
-        assert_eq!(stored.deliveries.len(), 1, "it is new");
+        assert_eq!(stored.recipients.len(), 1, "it is new");
         Ok(())
     });
     line("the same message again", &stores, |store, kept, round| {
         let stored = store.finish(store.begin_message(1, row(8 * (kept + round)).1))?;
-        assert!(stored.deliveries.is_empty(), "it is known");
+        assert!(stored.recipients.is_empty(), "it is known");
         Ok(())
     });
     line("LOGIN: user, last id, a page of what waits", &stores, |store, _, _| {
@@ -101,7 +101,8 @@ fn compare(places: [Database; 2]) {
     line("unread of each friend", &stores, |store, _, _| store.unread(2).map(drop));
     let page = |store: &Store, before_id: u64| {
         let (from_id, times, text, msg_type) = (None, 0..=u64::MAX >> 1, String::new(), String::new());
-        let wanted = Wanted { to_id: 2, before_id, limit: 20, from_id, times, text, msg_type };
+        let wanted =
+            Wanted { is_friend: true, to_id: 2, before_id, limit: 20, from_id, times, text, msg_type };
         let records = store.records(1, &wanted)?;
         assert_eq!(records.len(), 20);
         Ok(())

@@ -235,7 +235,7 @@ fn through_the_store(store: &Store, place: &Database, round: usize) -> Round {
                 .finish(store.begin_message(from, request))
                 .map_err(|refusal| refusal.text)
                 .expect("stored");
-            assert_eq!(stored.deliveries.len(), 1, "it is new");
+            assert_eq!(stored.recipients.len(), 1, "it is new");
         })
     })
 }
