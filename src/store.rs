@@ -72,6 +72,9 @@ pub struct Store {
     failures: Warnings,
 }
 
+/// Uids, each with the id of their row of a message.
+pub type Recipients = Vec<(u64, u64)>;
+
 /// A message that was stored, or had been stored before.
 pub struct Stored {
     /// What it says, with the sender's id of it and the server's time.
@@ -79,7 +82,7 @@ pub struct Stored {
     /// The text.
     pub msg_text: String,
     /// Who is to get it, and under which id; empty where the same request came before.
-    pub recipients: Vec<(u64, u64)>,
+    pub recipients: Recipients,
 }
 
 /// What came of messageHandle.
@@ -609,11 +612,11 @@ fn stored(row: &Row, is_told: bool) -> Stored {
 fn members_told(
     db: &mut Connection,
     keys: &HashSet<(u64, u64)>,
-) -> Result<HashMap<(u64, u64), Vec<(u64, u64)>>, Failure> {
+) -> Result<HashMap<(u64, u64), Recipients>, Failure> {
     let pairs: Vec<[Value; 2]> = keys.iter().map(|&(from, number)| [from.into(), number.into()]).collect();
     let sql =
         "SELECT fromUid, clientNo, toUid, id FROM message WHERE toUid <> fromUid AND (fromUid, clientNo)";
-    let mut members: HashMap<_, Vec<_>> = HashMap::new();
+    let mut members: HashMap<_, Recipients> = HashMap::new();
     for row in db.rows_of_pairs(sql, &pairs)? {
         let key = (row.number(0), row.number(1));
         members.entry(key).or_default().push((row.number(2), row.number(3)));
