@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::limits::{
     MAX_ARGUMENTS, MAX_FILE_NAME, MAX_IDS, MAX_MSG_TEXT, MAX_NAME, MAX_NUMBER, MAX_PWD, MAX_REPEATED,
 };
-use crate::message::{ChatSendMsg, Code, File, FileUpload, FromClient, NewUser, Refusal};
+use crate::message::{Changes, ChatSendMsg, Code, File, FileUpload, FromClient, NewUser, Refusal};
 
 /// A client's body, every field checked, and beside it the request's number where there is one.
 pub fn parse(body: &[u8]) -> (Option<u64>, Result<FromClient, Refusal>) {
@@ -190,20 +190,32 @@ impl Fields {
 
     /// What REGISTER says of a user, also over HTTP.
     pub fn new_user(&self) -> Result<NewUser, Refusal> {
-        let sex = self.number("sex")?;
-        if sex > 2 {
-            return Err(must("sex", "be 0 (not said), 1 (male) or 2 (female)"));
-        }
-        if self.has("picUrl") && !self.text("picUrl")?.is_empty() {
-            return Err(must("picUrl", "be empty, or what this server gave for a picture"));
-        }
         Ok(NewUser {
             login_name: self.name("loginName")?,
             pwd: self.pwd("pwd")?,
             username: self.name("username")?,
-            sex,
-            pic_url: String::new(),
+            sex: self.sex()?,
+            pic_url: if self.has("picUrl") { self.text("picUrl")?.to_owned() } else { String::new() },
         })
+    }
+
+    /// What /modifyUser is to change of a user.
+    pub fn changes(&self) -> Result<Changes, Refusal> {
+        let changes = Changes {
+            username: if self.has("username") { Some(self.name("username")?) } else { None },
+            sex: if self.has("sex") { Some(self.sex()?) } else { None },
+            pic_url: if self.has("picUrl") { Some(self.text("picUrl")?.to_owned()) } else { None },
+            pwd: if self.has("pwd") { Some(self.pwd("pwd")?) } else { None },
+        };
+        if changes == Changes::default() {
+            return Err(Refusal::bad("username, sex, picUrl, pwd: one of them must be there"));
+        }
+        Ok(changes)
+    }
+
+    fn sex(&self) -> Result<u64, Refusal> {
+        let sex = self.number("sex")?;
+        if sex > 2 { Err(must("sex", "be 0 (not said), 1 (male) or 2 (female)")) } else { Ok(sex) }
     }
 
     /// 1 to `MAX_MSG_TEXT` bytes; a longer text is `tooLarge`.

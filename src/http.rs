@@ -560,6 +560,22 @@ impl Fields {
         self.all(name).any(|value| value.split(',').any(is_it))
     }
 
+    /// entity-tag = [ weak ] opaque-tag        RFC 9110 §8.8.3
+    /// weak       = "W/"
+    /// opaque-tag = DQUOTE *etagc DQUOTE        a comma is an etagc
+    /// The tags of If-Match or If-None-Match as they stand there, or `*`. None: there is no such field.
+    pub fn entity_tags(&self, name: &str) -> Option<Vec<String>> {
+        let values: Vec<&str> = self.all(name).collect();
+        let list = values.join(",");
+        let pieces: Vec<&str> = list.split('"').collect(); // between tags, and within, in turn
+        let tag = |pair: &[&str]| {
+            let weak = if pair[0].ends_with("W/") { "W/" } else { "" };
+            format!("{weak}\"{}\"", pair[1])
+        };
+        let star = (list.trim() == "*").then(|| "*".to_owned());
+        (!values.is_empty()).then(|| pieces.chunks_exact(2).map(tag).chain(star).collect())
+    }
+
     /// Cookie = cookie-pair *( ";" SP cookie-pair )        RFC 6265 §4.2.1; of several of that name the first. Junk is skipped.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let mut pairs = self.all("Cookie").flat_map(|value| value.split(';'));
@@ -712,10 +728,10 @@ fn is_one_line(value: &str) -> bool {
 #[rustfmt::skip]
 fn reason(status: u16) -> &'static str {
     match status {
-        200 => "OK",                    204 => "No Content",
+        200 => "OK",                    204 => "No Content",             304 => "Not Modified",
         400 => "Bad Request",           401 => "Unauthorized",           403 => "Forbidden",
         404 => "Not Found",             405 => "Method Not Allowed",     408 => "Request Timeout",
-        409 => "Conflict",              413 => "Content Too Large",
+        409 => "Conflict",              412 => "Precondition Failed",    413 => "Content Too Large",
         414 => "URI Too Long",          415 => "Unsupported Media Type", 417 => "Expectation Failed",
         429 => "Too Many Requests",     431 => "Request Header Fields Too Large",
         500 => "Internal Server Error", 501 => "Not Implemented",        503 => "Service Unavailable",

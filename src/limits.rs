@@ -52,6 +52,8 @@ pub const MAX_FILE_NAME: usize = 255;
 pub const MAX_IDS: usize = 500;
 /// Ids and clientNo are smaller: a JSON number is exact up to here in every language. fields.rs.
 pub const MAX_NUMBER: u64 = 1 << 53;
+/// Bytes of a head picture. server/api.rs, server/pictures.rs.
+pub const MAX_PICTURE: usize = 1024 * 1024;
 /// Members of a group: each of its messages is stored once for each of them. store/groups.rs.
 pub const GROUP_MEMBERS: usize = 500;
 

@@ -225,6 +225,16 @@ pub struct User {
     pub pic_url: String,
 }
 
+/// What /modifyUser is to change; the rest stays.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[allow(missing_docs)]
+pub struct Changes {
+    pub username: Option<String>,
+    pub sex: Option<u64>,
+    pub pic_url: Option<String>,
+    pub pwd: Option<String>,
+}
+
 /// A row of /getFriendsById.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

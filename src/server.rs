@@ -11,6 +11,7 @@ pub mod groups;
 pub mod online;
 pub mod operator;
 pub mod people;
+pub mod pictures;
 pub mod sessions;
 
 use std::collections::HashMap;

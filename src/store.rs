@@ -28,7 +28,7 @@ use crate::clock::now_ms;
 use crate::config::Database;
 use crate::limits::{MAX_FOUND, MAX_NUMBER, MAX_SEARCHED};
 use crate::md5_check::{hex, md5};
-use crate::message::{ChatSendMsg, Code, Envelope, FromServer, NewUser, Record, Refusal, User};
+use crate::message::{Changes, ChatSendMsg, Code, Envelope, FromServer, NewUser, Record, Refusal, User};
 use crate::warnings::Warnings;
 
 pub use groups::{Asked, Group, Membership, Succession};
@@ -352,6 +352,36 @@ impl Store {
                           VALUES (?, ?, ?, ?, ?, ?, ?)";
             db.run(insert, &values)?;
             Ok(the_row(db, by_key, &key)?.number(0))
+        })
+    }
+
+    /// modifyUser: the user before and after. `digest`: of the new password. `noSuchUser`.
+    pub fn modify_user(
+        &self,
+        uid: u64,
+        changes: &Changes,
+        digest: Option<String>,
+    ) -> Result<(User, User), Refusal> {
+        let changes = changes.clone();
+        let select = format!("SELECT {USER}, u.pwd FROM users u WHERE u.id = ?");
+        self.write(move |db| {
+            let rows = db.rows(&select, &[uid.into()])?;
+            let row = rows.first().ok_or_else(|| no_such_user(uid))?;
+            let before = user(row);
+            let after = User {
+                username: changes.username.clone().unwrap_or_else(|| before.username.clone()),
+                sex: changes.sex.unwrap_or(before.sex),
+                pic_url: changes.pic_url.clone().unwrap_or_else(|| before.pic_url.clone()),
+                ..before.clone()
+            };
+            let pwd = digest.clone().unwrap_or_else(|| row.text(5));
+            let User { username, sex, pic_url, .. } = &after;
+            let values =
+                [username.as_str().into(), (*sex).into(), pic_url.as_str().into(), pwd.as_str().into()];
+            let sql =
+                "UPDATE users SET username = ?, sex = ?, picUrl = ?, pwd = ?, updateTime = ? WHERE id = ?";
+            db.run(sql, &[&values[..], &[now_ms().into(), uid.into()]].concat())?;
+            Ok((before, after))
         })
     }
 

@@ -366,3 +366,47 @@ fn a_full_group_may_be_asked_and_accepting_is_too_many() {
     assert_eq!(ack["type"], "ACK");
     assert_eq!(alice.expect("CHAT_SEND_MSG")["msgText"], text);
 }
+
+#[test]
+fn each_message_reaches_who_is_removed_meanwhile_wholly_or_not_at_all() {
+    let server = Server::start();
+    let (mut alice, mut bob, carol) =
+        (server.new_user("alice"), server.new_user("bob"), server.new_user("carol"));
+    let mut carol = carol;
+    let g_id = group_of(&server, &mut alice, &mut [&mut bob, &mut carol]);
+    let uid = carol.uid;
+    drop(carol);
+    say(&mut alice, g_id, "m1");
+    data(ask(&server, &alice, &format!("/removeMember?gId={g_id}&uid={uid}")));
+    say(&mut alice, g_id, "m2");
+    let mut carol = server.log_in("carol");
+    assert_eq!(carol.expect("CHAT_SEND_MSG")["msgText"], "m1", "what was sent before is still delivered");
+    carol.fence();
+    assert!(carol.put_aside().iter().all(|pushed| pushed["type"] != "CHAT_SEND_MSG"));
+    expect_error(&say(&mut carol, g_id, "m3"), "notMember");
+
+    for round in 0..30 {
+        data(ask(&server, &alice, &format!("/addFriendsOrGroup?gId={g_id}&friendId={uid}")));
+        let request = carol.expect("REQUEST")["id"].clone();
+        data(ask(&server, &carol, &format!("/messageHandle?msgId={request}&accept=true")));
+        expect_change(&mut carol, "joined", uid, uid);
+        let mut message = bob.text_to(g_id, &format!("race {round}"));
+        message["isFriend"] = json!(false);
+        bob.send(message); // under way while she is removed
+        data(ask(&server, &alice, &format!("/removeMember?gId={g_id}&uid={uid}")));
+        bob.expect("ACK");
+        carol.fence();
+        let told = carol.take_aside();
+        let pushed: Vec<&Value> = told.iter().filter(|told| told["type"] == "CHAT_SEND_MSG").collect();
+        let target = format!("/getChatRecords?isFriend=false&toId={g_id}&text=race+{round}");
+        let found = data(ask(&server, &carol, &target));
+        let records: Vec<&Value> = found
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|record| record["msgText"] == format!("race {round}"))
+            .collect();
+        assert_eq!(pushed.len(), records.len(), "round {round}: {told:?} {records:?}");
+        assert!(records.iter().zip(&pushed).all(|(record, pushed)| record["id"] == pushed["id"]));
+    }
+}

@@ -17,11 +17,11 @@ use crate::fields::Fields;
 use crate::http::{self, Channel, Connection, HttpError, RequestHead, Response};
 use crate::limits::{
     BACKLOG_PAGE, HEADER_DEADLINE, MAX_ARGUMENTS, MAX_ARGUMENTS_BODY, MAX_HTTP_CONNECTIONS,
-    MAX_HTTP_CONNECTIONS_EACH, MAX_LISTED, MAX_LISTED_BYTES, MAX_NUMBER, MAX_RECORDS, RECORDS,
+    MAX_HTTP_CONNECTIONS_EACH, MAX_LISTED, MAX_LISTED_BYTES, MAX_NUMBER, MAX_PICTURE, MAX_RECORDS, RECORDS,
 };
 use crate::message::{Code, Refusal, encode};
 use crate::server::sessions::Session;
-use crate::server::{Server, groups, people};
+use crate::server::{Server, groups, people, pictures};
 use crate::socket::Socket;
 use crate::store::{Waiting, Wanted};
 use crate::wire::{self, hello_as_server};
@@ -80,18 +80,28 @@ fn respond(
             return Ok(response);
         }
     };
+    let session = head.fields.cookie("sid").and_then(|sid| server.sessions.use_session(sid));
+    if let Function::Upload(function) = &route.function {
+        if session.is_none() {
+            return Ok(Response { close: true, ..Response::from(&not_logged_in()) }); // a stranger's body is not read
+        }
+        let picture = connection.read_body(MAX_PICTURE)?;
+        return Ok(function(server, &picture).unwrap_or_else(|refusal| Response::from(&refusal)));
+    }
     let body = connection.read_body(MAX_ARGUMENTS_BODY)?;
+    if let Function::Static(function) = &route.function {
+        return Ok(function(server, head).unwrap_or_else(|refusal| Response::from(&refusal)));
+    }
     let body = if head.method == "POST" { body } else { Vec::new() };
     if !body.is_empty() && content_type(head).is_none() {
         let text = "a body must be application/x-www-form-urlencoded or application/json, in UTF-8";
         return Ok(Response::error(415, "badRequest", text, None));
     }
-    let session = head.fields.cookie("sid").and_then(|sid| server.sessions.use_session(sid));
     let call = || arguments(head, &body).map(|fields| Call { server, address, fields });
     let outcome = match (&route.function, session) {
         (Open(function), _) => call().and_then(|call| function(&call)),
         (LoggedIn(function), Some(session)) => call().and_then(|call| function(&call, &session)),
-        (LoggedIn(_), None) => Err(Refusal::new(Code::NotLoggedIn, "log in first: POST /login")),
+        (LoggedIn(_) | Function::Upload(_) | Function::Static(_), _) => Err(not_logged_in()),
     };
     Ok(outcome.unwrap_or_else(|refusal| Response::from(&refusal)))
 }
@@ -111,7 +121,11 @@ fn find_route(server: &Server, head: &RequestHead) -> Result<&'static Route, Res
         return Err(Response::new(204, Vec::new()).with("Allow", "GET, HEAD, POST, OPTIONS"));
     }
     let segments = head.path_segments().map_err(Response::from)?;
-    let is_wanted = |route: &&Route| segments.len() == 1 && route.path[1..] == segments[0];
+    let is_wanted = |route: &&Route| {
+        let parts: Vec<&str> = route.path.split('/').skip(1).collect();
+        let fits = |(part, segment): (&&str, &String)| part == segment || part.starts_with('{');
+        parts.len() == segments.len() && parts.iter().zip(&segments).all(fits)
+    };
     let Some(route) = TABLE.iter().find(is_wanted) else {
         let refusal = Refusal::new(Code::NotFound, "there is nothing under this path");
         return Err(Response::from(&refusal));
@@ -124,7 +138,7 @@ fn find_route(server: &Server, head: &RequestHead) -> Result<&'static Route, Res
     Ok(route)
 }
 
-/// One path.
+/// One path. What stands in braces is any segment.
 struct Route {
     path: &'static str,
     methods: &'static [&'static str],
@@ -135,6 +149,10 @@ struct Route {
 enum Function {
     Open(fn(&Call) -> Result<Response, Refusal>),
     LoggedIn(fn(&Call, &Session) -> Result<Response, Refusal>),
+    /// With a body that is no arguments, for the user of a session.
+    Upload(fn(&Server, &[u8]) -> Result<Response, Refusal>),
+    /// Without arguments: what its path names, for anybody.
+    Static(fn(&Server, &RequestHead) -> Result<Response, Refusal>),
 }
 use Function::{LoggedIn, Open};
 
@@ -143,6 +161,8 @@ const READS: &[&str] = &["GET", "HEAD", "POST"];
 /// What changes something, and is a GET in the brief, against RFC 9110 §9.2.1 (a MUST: caches, crawlers and `<img>` of other
 /// pages may send a GET). Use POST for anything of your own. HEAD must not do it either.
 const CHANGES: &[&str] = &["GET", "POST"];
+/// What is no more than a file.
+const STATIC: &[&str] = &["GET", "HEAD"];
 /// What carries a password, or is ours.
 const POST: &[&str] = &["POST"];
 
@@ -152,6 +172,9 @@ const TABLE: &[Route] = &[
     Route { path: "/checkLoginName",        methods: READS,   function: Open(check_login_name) },
     Route { path: "/login",                 methods: POST,    function: Open(login) },
     Route { path: "/logout",                methods: POST,    function: LoggedIn(logout) },
+    Route { path: "/modifyUser",            methods: POST,    function: LoggedIn(modify_user) },
+    Route { path: "/uploadPicture",         methods: POST,    function: Function::Upload(upload_picture) },
+    Route { path: "/static/headPic/{DATE}/{UUID.EXT}", methods: STATIC, function: Function::Static(head_picture) },
     Route { path: "/searchUserByLoginname", methods: READS,   function: LoggedIn(search_user_by_loginname) },
     Route { path: "/getFriendsById",        methods: READS,   function: LoggedIn(get_friends_by_id) },
     Route { path: "/canAddFriends",         methods: READS,   function: LoggedIn(can_add_friends) },
@@ -201,6 +224,42 @@ fn login(call: &Call) -> Result<Response, Refusal> {
 fn logout(call: &Call, session: &Session) -> Result<Response, Refusal> {
     people::end_session(call.server, session, "loggedOut", "logged out over HTTP");
     Ok(done()?.with("Set-Cookie", "sid=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"))
+}
+
+fn modify_user(call: &Call, session: &Session) -> Result<Response, Refusal> {
+    let changes = call.fields.changes()?;
+    let old_pwd = if changes.pwd.is_some() { Some(call.fields.pwd("oldPwd")?) } else { None };
+    let user = people::modify_user(call.server, session.uid, &changes, old_pwd.as_deref(), call.address)?;
+    data(&user)
+}
+
+fn upload_picture(server: &Server, octets: &[u8]) -> Result<Response, Refusal> {
+    data(&json!({ "picUrl": pictures::store(server, octets)? }))
+}
+
+/// A picture never changes under its name: who has it keeps it. RFC 9110 §13.1.1, §13.1.2, §13.2.
+fn head_picture(server: &Server, head: &RequestHead) -> Result<Response, Refusal> {
+    let segments = head.path_segments().unwrap_or_default();
+    let picture = match &segments[..] {
+        [_, _, date, name] => pictures::load(server, date, name),
+        _ => None,
+    };
+    let picture = picture.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such picture"))?;
+    let tag = format!("\"{}\"", picture.uuid);
+    let forever = |response: Response| {
+        response.with("ETag", &tag).with("Cache-Control", "public, max-age=31536000, immutable")
+    };
+    let names_it = |field: &str, is_ours: &dyn Fn(&str) -> bool| {
+        head.fields.entity_tags(field).map(|tags| tags.iter().any(|one| one == "*" || is_ours(one)))
+    };
+    if names_it("If-Match", &|one| one == tag) == Some(false) {
+        return Ok(Response::error(412, "badRequest", "If-Match names another picture", None));
+    }
+    let weakly = |one: &str| one.strip_prefix("W/").unwrap_or(one) == tag;
+    if names_it("If-None-Match", &weakly) == Some(true) {
+        return Ok(forever(Response::new(304, Vec::new())));
+    }
+    Ok(forever(Response::new(200, picture.octets).with("Content-Type", picture.content_type)))
 }
 
 fn search_user_by_loginname(call: &Call, _: &Session) -> Result<Response, Refusal> {
@@ -349,6 +408,10 @@ fn data(value: &impl Serialize) -> Result<Response, Refusal> {
 /// `{"ok":true}`
 fn done() -> Result<Response, Refusal> {
     Ok(Response::json(200, br#"{"ok":true}"#.to_vec()))
+}
+
+fn not_logged_in() -> Refusal {
+    Refusal::new(Code::NotLoggedIn, "log in first: POST /login")
 }
 
 fn forbidden(text: &str) -> Response {

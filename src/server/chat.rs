@@ -191,7 +191,7 @@ impl Client {
         self.stranger = None;
         let Server { online_users, sessions, .. } = &*self.server;
         online_users.enter(&session, sessions, &self.outbox, &login_ok);
-        people::tell_state(&self.server, &user);
+        people::tell_state(&self.server, user.uid);
         self.user = Some((user, session));
         Ok(None)
     }
@@ -213,7 +213,7 @@ impl Client {
         if let Some((user, _)) = &self.user
             && self.server.online_users.leave(user.uid, &self.outbox)
         {
-            people::tell_state(&self.server, user);
+            people::tell_state(&self.server, user.uid);
         }
     }
 

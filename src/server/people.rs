@@ -8,14 +8,44 @@ use std::net::IpAddr;
 use std::sync::PoisonError;
 
 use crate::md5_check::{password_digest, password_matches};
-use crate::message::{Code, Friend, FromServer, NewUser, Refusal, User};
+use crate::message::{Changes, Code, Friend, FromServer, NewUser, Refusal, User};
 use crate::server::sessions::Session;
-use crate::server::{Server, groups};
+use crate::server::{Server, groups, pictures};
 use crate::store::Answered;
 
 /// REGISTER: the uid of the new user. `loginNameTaken`.
 pub fn register(server: &Server, user: &NewUser) -> Result<u64, Refusal> {
+    pictures::require_ours(server, &user.pic_url)?;
     server.store.add_user(user, &password_digest(&user.pwd))
+}
+
+/// modifyUser: the user as they are now. Friends hear of a new username. A new password wants the old one, and ends all
+/// sessions of the user. `badLogin`, `tooManyTries`.
+pub fn modify_user(
+    server: &Server,
+    uid: u64,
+    changes: &Changes,
+    old_pwd: Option<&str>,
+    address: IpAddr,
+) -> Result<User, Refusal> {
+    pictures::require_ours(server, changes.pic_url.as_deref().unwrap_or_default())?;
+    if changes.pwd.is_some() {
+        let login_name = server.store.user(uid)?.login_name;
+        let old_pwd = old_pwd.ok_or_else(|| Refusal::bad("oldPwd: missing, a new pwd wants it"))?;
+        check_password(server, &login_name, old_pwd, address)?;
+    }
+    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    let (before, after) =
+        server.store.modify_user(uid, changes, changes.pwd.as_deref().map(password_digest))?;
+    if before.username != after.username {
+        tell_state(server, uid);
+    }
+    if changes.pwd.is_some() {
+        for session in server.sessions.end_all(uid) {
+            kick(server, &session, "passwordChanged", "the password was changed: log in again");
+        }
+    }
+    Ok(after)
 }
 
 /// The user of a login name, if the password is theirs: else `badLogin`, whatever was wrong; `tooManyTries`.
@@ -51,18 +81,16 @@ pub fn end_session(server: &Server, session: &Session, code: &str, text: &str) {
 }
 
 fn kick(server: &Server, session: &Session, code: &str, text: &str) {
-    if server.online_users.kick(session, code, text)
-        && let Ok(user) = server.store.user(session.uid)
-    {
-        tell_state(server, &user);
+    if server.online_users.kick(session, code, text) {
+        tell_state(server, session.uid);
     }
 }
 
-/// Tells the friends of a user whether they are online. When the database is away nobody is told.
-pub fn tell_state(server: &Server, user: &User) {
-    let Ok(friends) = server.store.friends(user.uid) else { return };
+/// Tells the friends of a user whether they are online, and what they are called. When the database is away nobody is told.
+pub fn tell_state(server: &Server, uid: u64) {
+    let (Ok(user), Ok(friends)) = (server.store.user(uid), server.store.friends(uid)) else { return };
     let uids: Vec<u64> = friends.iter().map(|friend| friend.uid).collect();
-    server.online_users.deliver_state(user, &uids);
+    server.online_users.deliver_state(&user, &uids);
 }
 
 /// The friends of a user, with who is online and how many of their messages wait.

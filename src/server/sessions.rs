@@ -72,6 +72,11 @@ impl Sessions {
         Some(session.clone())
     }
 
+    /// Ends all sessions of a user.
+    pub fn end_all(&self, uid: u64) -> Vec<Session> {
+        self.by_id().extract_if(|_, session| session.uid == uid).map(|(_, session)| session).collect()
+    }
+
     /// Ends a session. False: it had ended before.
     pub fn end(&self, id: &str) -> bool {
         self.by_id().remove(id).is_some()
