@@ -14,6 +14,7 @@ pub mod arguments;
 pub mod away;
 pub mod commands;
 pub mod conversation;
+pub mod groups;
 pub mod people;
 pub mod screen;
 pub mod talk;

@@ -211,7 +211,7 @@ fn what_cannot_be_done_says_why_and_what_helps() {
         ("/", "! unknown command /, /help lists all"),
         ("/search", "! /search needs TEXT: /search TEXT"),
         ("/msg a", "! nobody is called a"),
-        ("/msg \"a b\"", "! /msg needs TEXT: /msg WHO TEXT"),
+        ("/msg \"a b\"", "! /msg needs TEXT: /msg WHO|GROUP TEXT"),
         ("/close", "! nobody is listening: /open WHO first, or /msg WHO TEXT"),
         ("/help /m", "  /msg WHO TEXT"),
         ("", "  sends one message without opening"),
@@ -555,7 +555,8 @@ fn every_word_stands_in_both_languages_once_and_is_used() {
             assert_eq!(places(english), places(chinese), "{key}");
         }
         let group = key.split('.').next().expect("a key");
-        let by_group = ["help", "usage", "wire", "argument", "refused", "sex", "request"].contains(&group);
+        let by_group =
+            ["help", "usage", "wire", "argument", "refused", "sex", "request", "group"].contains(&group);
         let base = key.strip_suffix(".shown").unwrap_or(key);
         assert!(by_group || source.contains(&format!("\"{base}\"")), "{key} is not used");
     }
@@ -569,6 +570,88 @@ fn every_word_stands_in_both_languages_once_and_is_used() {
             assert!(seen.contains_key(key), "{key} is not in words.txt");
         }
     }
+}
+
+#[test]
+fn a_group_is_made_filled_talked_in_renamed_and_ended() {
+    let server = Server::start();
+    friends(&server);
+    let mut alice = talking(&server, &[], "alice", "bob");
+    let mut bob = server.console(&[]);
+    bob.line("/login bob 123456");
+    bob.expect("  logged in as bob (Bob), uid 2");
+    bob.expect("  friends 1 (1 online), groups 0, unread 0, requests 0");
+
+    alice.line("/create 网络课设 bob");
+    alice.expect("  created #网络课设, group 1, invited 1");
+    alice.expect("* you are in #网络课设 now (group 1)");
+    let asked = bob.expect("Alice (alice) invites you to #网络课设");
+    assert!(asked.starts_with("* request #"), "{asked}");
+    bob.line("/accept");
+    bob.expect("  accepted request #");
+    bob.expect("* you are in #网络课设 now (group 1)");
+    alice.expect("* Bob joined #网络课设");
+    bob.line("/msg #网络课设 明天几点验收？");
+    bob.expect("  sent #");
+    alice.expect("* #网络课设 Bob: 明天几点验收？ (unread 1, /open #网络课设)");
+    alice.line("/unread");
+    alice.expect("  #网络课设  1");
+    alice.line("/open #1");
+    alice.expect("  talking in #网络课设 (group 1), members 2, online 2, unread 1");
+    alice.expect("#网络课设 Bob: 明天几点验收？");
+    alice.line("九点，机房");
+    alice.expect("  sent #");
+    bob.line("/o #网络课设");
+    bob.expect("  talking in #网络课设 (group 1), members 2, online 2, unread 1");
+    bob.expect("#网络课设 Alice: 九点，机房");
+    bob.line("/groups");
+    bob.expect("  1  #网络课设  members 2  owner Alice  unread 0");
+    bob.expect("  groups 1");
+    bob.line("/members");
+    bob.expect("  1  alice  Alice  not said  online  friend  owner");
+    bob.expect("  2  bob    Bob    not said  online  me");
+    bob.expect("  members 2, online 2");
+    for (line, answer) in [
+        ("/rename x", "! only the owner of #网络课设 may do that"),
+        ("/open #nothing", "! there is no group #nothing"),
+        ("/join 99", "! there is no group #99"),
+        ("/join 1", "! Bob is in #网络课设 already"),
+        ("/invite alice", "! Alice is in #网络课设 already"),
+        ("/dissolve", "! /dissolve needs GROUP: /dissolve GROUP"),
+        ("/remove alice", "! only the owner of #网络课设 may do that"),
+    ] {
+        bob.line(line);
+        bob.expect(answer);
+    }
+
+    let mut carol = server.console(&[]);
+    carol.line("/register carol 123456 Carol");
+    carol.expect("  logged in as carol (Carol), uid 3");
+    carol.line("/join #1");
+    carol.expect("  asked to join #网络课设, request #");
+    alice.expect("Carol (carol) wants to join #网络课设");
+    alice.line("/accept");
+    alice.expect("* Carol joined #网络课设");
+    carol.expect("* you are in #网络课设 now (group 1)");
+    alice.line("/rename #网络课设 \"实验 三\"");
+    alice.expect("  #网络课设 is now #实验 三");
+    bob.expect("* group 1 is called #实验 三 now");
+    bob.line("/msg \"#实验 三\" 好");
+    bob.expect("  sent #");
+    alice.line("/remove carol");
+    alice.expect("  removed Carol from #实验 三");
+    carol.expect("* you were removed from #实验 三");
+    carol.line("/msg #1 why?");
+    carol.expect("! there is no group #1");
+    alice.line("/leave");
+    alice.expect("  left #实验 三");
+    bob.expect("* Alice left #实验 三");
+    bob.expect("* Bob owns #实验 三 now");
+    bob.line("/dissolve \"#实验 三\"");
+    bob.expect("  dissolved #实验 三");
+    bob.expect("* #实验 三 was dissolved");
+    bob.line("anybody?");
+    bob.expect("! nobody is listening");
 }
 
 #[test]

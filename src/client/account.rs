@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use crate::client::arguments::{needs, text_of, words_of};
+use crate::client::groups::fetch_groups;
 use crate::client::people::{fetch_friends, fetch_requests};
 use crate::client::talk::unread_rows;
 use crate::client::words::Values;
@@ -146,12 +147,13 @@ fn log_in(client: &mut Client, name: &str, pwd: &str) -> Result<(), Failure> {
     client.answer("loggedIn", &[("NAME", &name), ("USERNAME", &username), ("N", &uid)]);
 
     let friends = fetch_friends(client)?;
+    let groups = fetch_groups(client)?;
     let (requests, lines) = fetch_requests(client)?;
     client.fence(); // its PONG comes behind all that waited
     let session = client.session()?;
     let (unread, rows) = (session.unread_in_all(), unread_rows(session));
     let online = friends.iter().filter(|friend| friend.online).count();
-    let (friends, groups, requests) = (friends.len(), 0, requests.len());
+    let (friends, groups, requests) = (friends.len(), groups.len(), requests.len());
     let numbers: Values = &[
         ("FRIENDS", &friends),
         ("ONLINE", &online),

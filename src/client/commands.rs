@@ -3,11 +3,11 @@
 //! Rules: a command begins with `/`, also `／`, and `、` before a known name (Chinese input methods write those on that
 //! key); `//text` sends `/text`. A word that is not known is never guessed, only suggested. Each command answers what
 //! happened, or fails with one line that says what, why, and what helps.
-//! Not here: what the commands do (account.rs, people.rs, talk.rs), the words (words.txt).
+//! Not here: what the commands do (account.rs, people.rs, groups.rs, talk.rs), the words (words.txt).
 //! Start with `COMMANDS` and `do_line`: a new command is a row, a function, and its lines in words.txt.
 
 use crate::client::arguments::{show_rows, text_of, words_of};
-use crate::client::{Client, Failure, account, people, talk};
+use crate::client::{Client, Failure, account, groups, people, talk};
 
 /// One command.
 struct Command {
@@ -21,7 +21,7 @@ struct Command {
 }
 
 #[rustfmt::skip]
-const COMMANDS: [Command; 18] = [
+const COMMANDS: [Command; 27] = [
     Command { name: "register", alias: "注册",   short: "",  needs_login: false, run: account::register },
     Command { name: "login",    alias: "登录",   short: "",  needs_login: false, run: account::login },
     Command { name: "logout",   alias: "注销",   short: "",  needs_login: true,  run: account::logout },
@@ -37,6 +37,15 @@ const COMMANDS: [Command; 18] = [
     Command { name: "close",    alias: "关闭",   short: "",  needs_login: true,  run: talk::close },
     Command { name: "msg",      alias: "私信",   short: "m", needs_login: true,  run: talk::msg },
     Command { name: "paste",    alias: "粘贴",   short: "",  needs_login: true,  run: talk::paste },
+    Command { name: "groups",   alias: "群",     short: "g", needs_login: true,  run: groups::groups },
+    Command { name: "create",   alias: "建群",   short: "",  needs_login: true,  run: groups::create },
+    Command { name: "invite",   alias: "邀请",   short: "",  needs_login: true,  run: groups::invite },
+    Command { name: "join",     alias: "加群",   short: "",  needs_login: true,  run: groups::join },
+    Command { name: "members",  alias: "成员",   short: "",  needs_login: true,  run: groups::members },
+    Command { name: "rename",   alias: "改群名", short: "",  needs_login: true,  run: groups::rename },
+    Command { name: "remove",   alias: "移出",   short: "",  needs_login: true,  run: groups::remove },
+    Command { name: "leave",    alias: "退群",   short: "",  needs_login: true,  run: groups::leave },
+    Command { name: "dissolve", alias: "解散",   short: "",  needs_login: true,  run: groups::dissolve },
     Command { name: "unread",   alias: "未读",   short: "u", needs_login: true,  run: talk::unread },
     Command { name: "wait",     alias: "等待",   short: "",  needs_login: false, run: talk::wait },
     Command { name: "help",     alias: "帮助",   short: "h", needs_login: false, run: help },

@@ -3,7 +3,7 @@
 //! Rules: an id is shown once. A message counts as read when it was shown whole; what came for another conversation, or
 //! waited at LOGIN, stays unread until `/open`. A text is kept until its answer comes and keeps its number, so that it
 //! is sent again without becoming a second message. People are named by username, and typed by login name.
-//! Not here: groups and files, which this version passes over; sockets (client.rs). Start with `receive`.
+//! Not here: groups (groups.rs); files, which this version passes over; sockets (client.rs). Start with `receive`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::client::screen::Line;
 use crate::client::width::{cut, width};
 use crate::client::words::{Values, Words};
-use crate::client::{Client, Failure};
+use crate::client::{Client, Failure, groups};
 use crate::harmless::{harmless, harmless_name};
 use crate::limits::{DATABASE_AGAIN, MAX_SEEN, MAX_SHOWN_LINES, patiently};
 use crate::message::{ChatSendMsg, Code, Envelope, FromClient, FromServer, Refusal, User};
@@ -60,6 +60,8 @@ pub struct Session {
     pub last_id: u64,
     /// By uid.
     pub people: BTreeMap<u64, Person>,
+    /// The names of one's groups, by gId.
+    pub groups: BTreeMap<u64, String>,
     /// Where plain text goes.
     pub open: Option<Conversation>,
     /// Of each conversation what came and was not shown whole: never empty.
@@ -82,6 +84,7 @@ impl Session {
             http_port: 0,
             last_id,
             people: BTreeMap::new(),
+            groups: BTreeMap::new(),
             open: None,
             unread: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -161,7 +164,7 @@ impl Client {
             number => format!(" [{number}]"),
         };
         match session.open {
-            Some(with) => format!("{name} > {}{unread}: ", session.who(with.to_id)),
+            Some(with) => format!("{name} > {}{unread}: ", session.conversation_name(with)),
             None => format!("{name}{unread}> "),
         }
     }
@@ -191,6 +194,8 @@ pub fn receive(client: &mut Client, message: FromServer) {
             client.event(key, &[("USERNAME", &name)]);
         }
 
+        FromServer::GroupChanged { .. } => groups::changed(client, &message),
+
         FromServer::Kicked { code, text } => client.kicked(&code, &text),
 
         FromServer::Ping => client.send(&FromClient::Pong),
@@ -201,16 +206,19 @@ pub fn receive(client: &mut Client, message: FromServer) {
             }
         }
 
-        _ => {} // groups, notices, and whatever a later version sends
+        _ => {} // files, notices, and whatever a later version sends
     }
 }
 
 /// CHAT_SEND_MSG: somebody wrote. Shown in the open conversation; elsewhere announced, and unread.
 fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
     let (id, from) = (envelope.id, envelope.from_id);
-    let with = Conversation { is_friend: true, to_id: from };
+    let with = match envelope.is_friend {
+        true => Conversation { is_friend: true, to_id: from },
+        false => Conversation { is_friend: false, to_id: envelope.to_id },
+    };
     let words = client.words;
-    let Some(session) = client.session.as_mut().filter(|_| envelope.is_friend) else { return };
+    let Some(session) = &mut client.session else { return };
     if !session.is_first_sight(id) {
         let is_this = |(other, _): &(Envelope, String)| other.id == id;
         let waits = session.unread.get(&with).is_some_and(|waiting| waiting.iter().any(is_this));
@@ -233,7 +241,7 @@ fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
     let Some(session) = &mut client.session else { return };
     session.unread.entry(with).or_default().push((envelope, msg_text.clone()));
     if id > session.last_id && !is_open {
-        let line = elsewhere_line(words, columns, session, with, &msg_text);
+        let line = elsewhere_line(words, columns, session, with, from, &msg_text);
         client.show(vec![line]);
     }
 }
@@ -242,7 +250,11 @@ fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
 pub fn message_line(words: Words, session: &Session, envelope: &Envelope, msg_text: &str) -> Line {
     let mut lines = msg_text.split('\n').map(harmless);
     let first = lines.next().unwrap_or_default();
-    let mut rows = vec![format!("{}: {first}", session.username(envelope.from_id))];
+    let name = session.username(envelope.from_id);
+    let mut rows = match envelope.is_friend {
+        true => vec![format!("{name}: {first}")],
+        false => vec![format!("{} {name}: {first}", session.group_name(envelope.to_id))],
+    };
     for line in lines.by_ref().take(MAX_SHOWN_LINES) {
         rows.push(format!("    {line}"));
     }
@@ -259,9 +271,11 @@ fn elsewhere_line(
     columns: Option<usize>,
     session: &Session,
     with: Conversation,
+    from: u64,
     msg_text: &str,
 ) -> Line {
-    let (name, who) = (session.username(with.to_id), session.who(with.to_id));
+    let (name, who) = (session.username(from), session.conversation_name(with));
+    let name = if with.is_friend { name } else { format!("{who} {name}") };
     let unread = session.unread_in(with);
     let row = |text: &str| {
         words.say("elsewhere", &[("NAME", &name), ("TEXT", &text), ("N", &unread), ("WHO", &who)])
@@ -286,12 +300,13 @@ fn request(client: &mut Client, request: &FromServer) {
 
 /// The line of a request; none for kinds that this version does not have.
 pub fn request_line(words: Words, session: &mut Session, request: &FromServer) -> Option<Line> {
-    let FromServer::Request { id, from_id, from_name, from_login_name, kind, .. } = request else {
+    let FromServer::Request { id, from_id, from_name, from_login_name, kind, gname, .. } = request else {
         return None;
     };
     session.meet(*from_id, from_login_name, from_name);
     let (username, name) = (harmless_name(from_name), harmless_name(from_login_name));
-    let values: Values = &[("ID", id), ("USERNAME", &username), ("NAME", &name)];
+    let group = format!("#{}", harmless_name(gname.as_deref().unwrap_or_default()));
+    let values: Values = &[("ID", id), ("USERNAME", &username), ("NAME", &name), ("GNAME", &group)];
     let text = words.fill(&format!("request.{kind}"), values)?;
     Some(Line::new("* ", &text))
 }
@@ -325,12 +340,21 @@ fn answered(client: &mut Client, client_no: u64, answer: Result<u64, Refusal>) {
         return;
     }
     let Some(text) = session.unsent.remove(place) else { return };
-    let (username, who) = (session.username(text.request.to_id), session.who(text.request.to_id));
+    let ChatSendMsg { is_friend, to_id, .. } = text.request;
+    let (username, who) =
+        (session.username(to_id), session.conversation_name(Conversation { is_friend, to_id }));
     match answer {
         Ok(id) => client.answer("sent", &[("ID", &id)]),
         Err(refusal) => {
             let size = text.request.msg_text.len();
-            let values: Values = &[("USERNAME", &username), ("NAME", &who), ("WHO", &who), ("N", &size)];
+            let values: Values = &[
+                ("USERNAME", &username),
+                ("NAME", &who),
+                ("WHO", &who),
+                ("GROUP", &who),
+                ("GNAME", &who),
+                ("N", &size),
+            ];
             let failure = client.explain(refusal.into(), values);
             client.fail(failure);
         }

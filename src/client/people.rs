@@ -13,7 +13,7 @@ use crate::harmless::harmless_name;
 use crate::message::{Code, Friend, FromServer, Refusal, User};
 
 /// The uid of WHO: `@UID`, a login name in any case, else a username that only one known person has.
-fn find(client: &mut Client, who: &str) -> Result<u64, Failure> {
+pub fn find(client: &mut Client, who: &str) -> Result<u64, Failure> {
     let people = &client.session()?.people;
     let key = who.to_lowercase();
     let uid = who.strip_prefix('@').and_then(|digits| digits.parse().ok());
@@ -60,7 +60,7 @@ pub fn fetch_friends(client: &mut Client) -> Result<Vec<Friend>, Failure> {
 }
 
 /// uid, login name, username, sex, online or offline, me or friend; of strangers the last two are not known.
-fn person_row(client: &Client, user: &User) -> Result<Vec<String>, Failure> {
+pub fn person_row(client: &Client, user: &User) -> Result<Vec<String>, Failure> {
     let session = client.session()?;
     let person = session.people.get(&user.uid).filter(|person| person.is_friend);
     let (state, relation) = match person {

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use crate::client::arguments::{needs, show_rows, text_of};
 use crate::client::conversation::{Conversation, Session, message_line};
-use crate::client::people::take_who;
+use crate::client::groups::{fetch_members, take_conversation};
+use crate::client::words::Values;
 use crate::client::{Client, Failure, away};
 use crate::limits::{OPEN_PAGE, WAIT_DEADLINE, patiently};
 use crate::message::{Code, Envelope};
@@ -19,12 +20,12 @@ pub fn text(client: &mut Client, text: &str) -> Result<(), Failure> {
     client.send_text(with, text)
 }
 
-/// `/msg WHO TEXT`.
+/// `/msg WHO|GROUP TEXT`.
 pub fn msg(client: &mut Client, rest: &str) -> Result<(), Failure> {
-    let (to_id, text) = take_who(client, rest)?;
+    let (with, text) = take_conversation(client, rest)?;
     match text.trim_start() {
         "" => Err(needs(client, "TEXT")),
-        text => client.send_text(Conversation { is_friend: true, to_id }, text),
+        text => client.send_text(with, text),
     }
 }
 
@@ -52,12 +53,29 @@ pub fn paste(client: &mut Client, _: &str) -> Result<(), Failure> {
     }
 }
 
-/// `/open [WHO]`: plain text goes there from here on; what is unread there is shown.
+/// `/open [WHO|GROUP]`: plain text goes there from here on; what is unread there is shown.
 pub fn open(client: &mut Client, rest: &str) -> Result<(), Failure> {
     let with = match rest {
         "" => oldest_unread(client)?,
-        _ => Conversation { is_friend: true, to_id: take_who(client, rest)?.0 },
+        _ => take_conversation(client, rest)?.0,
     };
+    let unread = if with.is_friend { open_friend(client, with)? } else { open_group(client, with)? };
+    let words = client.words;
+    for (page, messages) in unread.chunks(OPEN_PAGE).enumerate() {
+        let session = client.session()?;
+        let lines = messages.iter().map(|(envelope, text)| message_line(words, session, envelope, text));
+        let lines = lines.collect();
+        if !client.show(lines) {
+            let rest = unread[page * OPEN_PAGE..].to_vec();
+            client.session_mut()?.unread.insert(with, rest);
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Opens the conversation with a friend; also with somebody else who has written. What is unread in it.
+fn open_friend(client: &mut Client, with: Conversation) -> Result<Vec<(Envelope, String)>, Failure> {
     let words = client.words;
     if client.session()?.people.get(&with.to_id).is_some_and(|person| person.is_online.is_none()) {
         client.fence(); // a new friend's state is on its way
@@ -71,19 +89,28 @@ pub fn open(client: &mut Client, rest: &str) -> Result<(), Failure> {
     }
     session.open = Some(with);
     let state = words.say(if person.is_online == Some(true) { "row.online" } else { "row.offline" }, &[]);
-    let number = unread.len();
-    client.answer("talking", &[("USERNAME", &username), ("NAME", &who), ("STATE", &state), ("N", &number)]);
-    for (page, messages) in unread.chunks(OPEN_PAGE).enumerate() {
-        let session = client.session()?;
-        let lines = messages.iter().map(|(envelope, text)| message_line(words, session, envelope, text));
-        let lines = lines.collect();
-        if !client.show(lines) {
-            let rest = unread[page * OPEN_PAGE..].to_vec();
-            client.session_mut()?.unread.insert(with, rest);
-            break;
-        }
-    }
-    Ok(())
+    let values: Values = &[("USERNAME", &username), ("NAME", &who), ("STATE", &state), ("N", &unread.len())];
+    client.answer("talking", values);
+    Ok(unread)
+}
+
+/// Opens a group. What is unread in it.
+fn open_group(client: &mut Client, with: Conversation) -> Result<Vec<(Envelope, String)>, Failure> {
+    let members = fetch_members(client, with.to_id)?;
+    let online = members.iter().filter(|member| member.online).count();
+    let session = client.session_mut()?;
+    let unread = session.unread.remove(&with).unwrap_or_default();
+    session.open = Some(with);
+    let (group, members) = (session.group_name(with.to_id), members.len());
+    let values: Values = &[
+        ("GNAME", &group),
+        ("GID", &with.to_id),
+        ("MEMBERS", &members),
+        ("ONLINE", &online),
+        ("N", &unread.len()),
+    ];
+    client.answer("talkingGroup", values);
+    Ok(unread)
 }
 
 fn oldest_unread(client: &Client) -> Result<Conversation, Failure> {
@@ -100,7 +127,7 @@ fn first_id(messages: &[(Envelope, String)]) -> Option<u64> {
 /// `/close`.
 pub fn close(client: &mut Client, _: &str) -> Result<(), Failure> {
     let session = client.session_mut()?;
-    let closed = session.open.take().map(|with| session.who(with.to_id));
+    let closed = session.open.take().map(|with| session.conversation_name(with));
     let who = closed.ok_or_else(|| client.failure("noneOpen", &[]))?;
     client.answer("closed", &[("WHO", &who)]);
     Ok(())
@@ -108,7 +135,8 @@ pub fn close(client: &mut Client, _: &str) -> Result<(), Failure> {
 
 /// Of each conversation with unread messages: who, and how many.
 pub fn unread_rows(session: &Session) -> Vec<Vec<String>> {
-    let row = |with: &Conversation| vec![session.who(with.to_id), session.unread_in(*with).to_string()];
+    let row =
+        |with: &Conversation| vec![session.conversation_name(*with), session.unread_in(*with).to_string()];
     session.unread.keys().map(row).collect()
 }
 
