@@ -213,7 +213,7 @@ fn what_cannot_be_done_says_why_and_what_helps() {
         ("/msg a", "! nobody is called a"),
         ("/msg \"a b\"", "! /msg needs TEXT: /msg WHO|GROUP TEXT"),
         ("/close", "! nobody is listening: /open WHO first, or /msg WHO TEXT"),
-        ("/help /m", "  /msg WHO TEXT"),
+        ("/help /m", "  /msg WHO|GROUP TEXT"),
         ("", "  sends one message without opening"),
         ("", "  on the wire: CHAT_SEND_MSG"),
         ("/logout", "  logged out"),

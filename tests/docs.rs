@@ -192,3 +192,28 @@ fn each_table_is_written_one_way() {
     }
     assert!(named > 30, "{named} places");
 }
+
+/// The examples of the README, as printed, by curl itself, against a server on other ports.
+#[test]
+fn what_the_readme_says_of_curl_works_as_printed() {
+    let server = Server::start();
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let block =
+        readme.split("```sh curl\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+    let mut answers = Vec::new();
+    for line in block.lines() {
+        let line = line.replace("127.0.0.1:8080", &server.http.to_string());
+        let output =
+            std::process::Command::new("sh").args(["-c", &line]).current_dir(server.folder()).output();
+        let output = output.expect("a shell and curl");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let answer: serde_json::Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{line}: {error}: {text:?}"));
+        assert_eq!(answer["ok"], true, "{line}: {answer}");
+        answers.push(answer["data"].clone());
+    }
+    assert_eq!(answers.len(), 8);
+    assert_eq!(answers[1]["loginName"], "dora");
+    assert_eq!(answers[3]["username"], "多拉");
+    assert_eq!(answers[5][0]["gname"], "net");
+}
