@@ -7,7 +7,7 @@ mod common;
 use std::io::Write;
 use std::time::Duration;
 
-use common::peer::{Peer, password};
+use common::peer::{Peer, expect_error, password};
 use common::{PASSPHRASE, Server, connect, dribble, read_to_end};
 use serde_json::{Value, json};
 
@@ -492,4 +492,137 @@ fn silent_and_dribbling_http_connections_end_and_keep_nobody_out() {
         let answer = String::from_utf8(read_to_end(stream)).unwrap();
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer:?}");
     }
+}
+
+/// What Alice and Bob see of everything that is theirs.
+fn view(server: &Server, users: [&Peer; 2], g_id: u64) -> Vec<Value> {
+    let targets = [
+        "/getFriendsById".to_owned(),
+        "/getGroups".to_owned(),
+        format!("/getGroupMembers?gId={g_id}"),
+        "/getNoHandleMessages".to_owned(),
+        format!("/getChatRecords?isFriend=false&toId={g_id}"),
+        "/getChatRecords?isFriend=true&toId=1".to_owned(),
+        "/getChatRecords?isFriend=true&toId=2".to_owned(),
+        "/searchUserByLoginname?loginName=alice".to_owned(),
+    ];
+    let ask = |user: &Peer, target: &String| server.get(target, Some(&user.session_id));
+    users.iter().flat_map(|user| targets.iter().map(|target| ask(user, target))).collect()
+}
+
+#[test]
+fn ids_of_others_in_any_argument_never_widen_what_a_session_may_do() {
+    let server = Server::start();
+    let (mut alice, mut bob) = server.alice_and_bob();
+    let (mut carol, mut mallory) = (server.new_user("carol"), server.new_user("mallory"));
+    server.befriend(&mut mallory, &mut carol);
+    let made = server.get("/createGroup?gname=ours&members=2", Some(&alice.session_id));
+    let g_id = made["data"]["gId"].as_u64().unwrap();
+    let invitation = bob.expect("REQUEST")["id"].as_u64().unwrap();
+    server.get(&format!("/messageHandle?msgId={invitation}&accept=true"), Some(&bob.session_id));
+    let asked = server.get("/addFriendsOrGroup?friendId=1", Some(&carol.session_id))["data"]["id"].clone();
+    let message = alice.say(bob.uid, "private")["id"].clone();
+    let mut in_group = alice.text_to(g_id, "among us");
+    in_group["isFriend"] = json!(false);
+    assert_eq!(alice.request(in_group)["type"], "ACK");
+    alice.fence();
+    bob.fence();
+
+    let before = view(&server, [&alice, &bob], g_id);
+    let as_alice = "uid=1&fromUid=1&userId=1&owner=1";
+    for target in [
+        format!("/delete_friend?friendId=2&{as_alice}"),
+        format!("/modifyGroupName?gId={g_id}&gname=mine&{as_alice}"),
+        format!("/removeMember?gId={g_id}&uid=2"),
+        format!("/deleteGroup?gId={g_id}&{as_alice}"),
+        format!("/quitGroup?gId={g_id}&{as_alice}"),
+        format!("/getGroupMembers?gId={g_id}&{as_alice}"),
+        format!("/addFriendsOrGroup?gId={g_id}&friendId=3&{as_alice}"),
+        format!("/messageHandle?msgId={asked}&accept=true&{as_alice}"),
+        format!("/messageHandle?msgId={asked}&accept=false"),
+        format!("/messageHandle?msgId={invitation}&accept=false"),
+        format!("/messageHandle?msgId={message}&accept=true"),
+        format!("/createGroup?gname=x&members=1&{as_alice}"),
+        format!("/getChatRecords?isFriend=false&toId={g_id}&fromId=1&{as_alice}"),
+    ] {
+        let answer = server.get(&target, Some(&mallory.session_id));
+        assert_eq!(answer["ok"], false, "{target}: {answer}");
+    }
+    for target in [
+        format!("/getFriendsById?{as_alice}"),
+        format!("/getGroups?{as_alice}"),
+        format!("/getNoHandleMessages?{as_alice}"),
+        format!("/getChatRecords?isFriend=true&toId=1&fromId=2&{as_alice}"),
+        format!("/getChatRecords?isFriend=true&toId=2&fromId=1&{as_alice}"),
+    ] {
+        let answer = server.get(&target, Some(&mallory.session_id)).to_string();
+        assert!(answer.contains(r#""ok":true"#), "{target}: {answer}");
+        assert!(!answer.contains("private") && !answer.contains("among us"), "{target}: {answer}");
+        assert!(!answer.contains("Bob") && !answer.contains("ours"), "{target}: {answer}");
+    }
+    let cookie = format!("Cookie: sid={}\r\n{FORM}", mallory.session_id);
+    let (status, _, changed) = ask(&server, "POST", "/modifyUser", &cookie, &format!("sex=1&{as_alice}"));
+    assert!(status == 200 && changed["data"]["loginName"] == "mallory", "{changed}");
+    mallory.received(&[message.as_u64().unwrap(), asked.as_u64().unwrap()]);
+    mallory.fence();
+    assert_eq!(view(&server, [&alice, &bob], g_id), before, "nothing of Alice's and Bob's has changed");
+}
+
+#[test]
+fn whatever_a_text_holds_is_stored_as_it_is_or_refused_by_name() {
+    let server = Server::start();
+    let (mut alice, mut bob) = server.alice_and_bob();
+    let cookie = format!("Cookie: sid={}\r\n{JSON}", alice.session_id);
+    let post = |path: &str, body: Value| ask(&server, "POST", path, &cookie, &body.to_string());
+    let allowed = [
+        "'; DROP TABLE users; --",
+        "\" OR \"\"=\"",
+        "' OR 1=1 --",
+        "50%",
+        "a_b",
+        "x\\y",
+        "o'neil",
+        "👨‍👩‍👧".split('\u{200d}').next().unwrap(), // a name has no joiner
+        "{\"ok\":true}",
+        "<b>&amp;",
+        "?a=b&c#d",
+    ];
+    for text in allowed {
+        let (status, _, answer) = post("/modifyUser", json!({"username": text}));
+        assert!(status == 200 && answer["data"]["username"] == text, "{text}: {answer}");
+        let (_, _, made) = post("/createGroup", json!({"gname": text}));
+        let g_id = made["data"]["gId"].clone();
+        let (_, _, gname) = post("/getGnameByGid", json!({"gId": g_id}));
+        assert_eq!(gname["data"]["gname"], text);
+        let (_, _, renamed) = post("/modifyGroupName", json!({"gId": g_id, "gname": format!("{text}.")}));
+        assert_eq!(renamed["ok"], true, "{text}: {renamed}");
+        let login_name = format!("{text} 1");
+        let user = json!({"loginName": login_name, "pwd": text, "username": text, "sex": 0});
+        let (_, _, made) = post("/register", user);
+        let uid = made["data"]["uid"].clone();
+        let (_, _, found) = post("/searchUserByLoginname", json!({"loginName": text}));
+        assert!(found["data"].as_array().unwrap().iter().any(|user| user["uid"] == uid), "{text}: {found}");
+        assert_eq!(alice.say(bob.uid, text)["type"], "ACK");
+        assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], text);
+        let (_, _, records) =
+            post("/getChatRecords", json!({"isFriend": true, "toId": bob.uid, "text": text}));
+        assert_eq!(records["data"].as_array().unwrap().len(), 1, "{text}: {records}");
+    }
+    for text in ["a\r\nSet-Cookie: sid=1", "a\0b", "a\nb", "\u{7f}", "a\u{202e}b"] {
+        for (path, body, name) in [
+            ("/modifyUser", json!({"username": text}), "username"),
+            ("/createGroup", json!({"gname": text}), "gname"),
+            ("/register", json!({"loginName": text, "pwd": "x", "username": "x", "sex": 0}), "loginName"),
+            ("/checkLoginName", json!({"loginName": text}), "loginName"),
+        ] {
+            let (status, head, answer) = post(path, body);
+            assert_eq!((status, &answer["error"]), (400, &json!("badRequest")), "{path} {text:?}: {answer}");
+            assert!(answer["text"].as_str().unwrap().contains(name), "{path}: {answer}");
+            assert!(!head.contains("sid=1"), "{head}");
+        }
+        let (status, head, _) = post("/searchUserByLoginname", json!({"loginName": text}));
+        assert!(status == 200 && !head.contains("sid=1"), "a search finds nothing: {head}");
+    }
+    expect_error(&alice.say(bob.uid, "a\0b"), "badRequest");
+    assert_eq!(alice.say(bob.uid, "a\nb\tc")["type"], "ACK", "lines and tabs are text");
 }
