@@ -122,9 +122,10 @@ fn find_route(server: &Server, head: &RequestHead) -> Result<&'static Route, Res
     }
     let segments = head.path_segments().map_err(Response::from)?;
     let is_wanted = |route: &&Route| {
-        let parts: Vec<&str> = route.path.split('/').skip(1).collect();
-        let fits = |(part, segment): (&&str, &String)| part == segment || part.starts_with('{');
-        parts.len() == segments.len() && parts.iter().zip(&segments).all(fits)
+        let mut parts = route.path.split('/').skip(1);
+        let fits = |part: &str, segment: &String| part == segment || part.starts_with('{');
+        segments.iter().all(|segment| parts.next().is_some_and(|part| fits(part, segment)))
+            && parts.next().is_none()
     };
     let Some(route) = TABLE.iter().find(is_wanted) else {
         let refusal = Refusal::new(Code::NotFound, "there is nothing under this path");
