@@ -560,8 +560,7 @@ impl Fields {
         self.all(name).any(|value| value.split(',').any(is_it))
     }
 
-    /// entity-tag = [ weak ] opaque-tag        RFC 9110 §8.8.3
-    /// weak       = "W/"
+    /// entity-tag = opaque-tag / "W/" opaque-tag        RFC 9110 §8.8.3
     /// opaque-tag = DQUOTE *etagc DQUOTE        a comma is an etagc
     /// The tags of If-Match or If-None-Match as they stand there, or `*`. None: there is no such field.
     pub fn entity_tags(&self, name: &str) -> Option<Vec<String>> {
