@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::limits::{
     MAX_ARGUMENTS, MAX_FILE_NAME, MAX_IDS, MAX_MSG_TEXT, MAX_NAME, MAX_NUMBER, MAX_PWD, MAX_REPEATED,
 };
-use crate::message::{Changes, ChatSendMsg, Code, File, FileUpload, FromClient, NewUser, Refusal};
+use crate::message::{Changes, ChatSendMsg, Code, File, FileUpload, FromClient, NewPwd, NewUser, Refusal};
 
 /// A client's body, every field checked, and beside it the request's number where there is one.
 pub fn parse(body: &[u8]) -> (Option<u64>, Result<FromClient, Refusal>) {
@@ -137,17 +137,21 @@ impl Fields {
 
     /// A number that may be left out.
     pub fn number_or(&self, name: &str, default: u64) -> Result<u64, Refusal> {
-        if self.has(name) { self.number(name) } else { Ok(default) }
+        Ok(self.optional(name, Fields::number)?.unwrap_or(default))
     }
 
-    /// The same where the field is there.
-    pub fn optional_number(&self, name: &str) -> Result<Option<u64>, Refusal> {
-        if self.has(name) { self.number(name).map(Some) } else { Ok(None) }
+    /// What `read` makes of a field, where that is there.
+    pub fn optional<'a, T>(
+        &'a self,
+        name: &str,
+        read: impl Fn(&'a Fields, &str) -> Result<T, Refusal>,
+    ) -> Result<Option<T>, Refusal> {
+        if self.has(name) { read(self, name).map(Some) } else { Ok(None) }
     }
 
     /// Whole numbers with commas between them, at most `MAX_IDS`; none where the field is missing or empty.
     pub fn numbers_or_none(&self, name: &str) -> Result<Vec<u64>, Refusal> {
-        let text = if self.has(name) { self.text(name)? } else { "" };
+        let text = self.optional(name, Fields::text)?.unwrap_or_default();
         let pieces = text.split(',').filter(|_| !text.is_empty());
         let number = |piece: &str| whole_number(piece.trim()).filter(|&number| number < MAX_NUMBER);
         let numbers: Option<Vec<u64>> = pieces.map(number).collect();
@@ -194,18 +198,20 @@ impl Fields {
             login_name: self.name("loginName")?,
             pwd: self.pwd("pwd")?,
             username: self.name("username")?,
-            sex: self.sex()?,
-            pic_url: if self.has("picUrl") { self.text("picUrl")?.to_owned() } else { String::new() },
+            sex: self.sex("sex")?,
+            pic_url: self.optional("picUrl", Fields::text)?.unwrap_or_default().to_owned(),
         })
     }
 
     /// What /modifyUser is to change of a user.
     pub fn changes(&self) -> Result<Changes, Refusal> {
         let changes = Changes {
-            username: if self.has("username") { Some(self.name("username")?) } else { None },
-            sex: if self.has("sex") { Some(self.sex()?) } else { None },
-            pic_url: if self.has("picUrl") { Some(self.text("picUrl")?.to_owned()) } else { None },
-            pwd: if self.has("pwd") { Some(self.pwd("pwd")?) } else { None },
+            username: self.optional("username", Fields::name)?,
+            sex: self.optional("sex", Fields::sex)?,
+            pic_url: self.optional("picUrl", Fields::text)?.map(str::to_owned),
+            pwd: self.optional("pwd", |fields, name| {
+                Ok(NewPwd { pwd: fields.pwd(name)?, old_pwd: fields.pwd("oldPwd")? })
+            })?,
         };
         if changes == Changes::default() {
             return Err(Refusal::bad("username, sex, picUrl, pwd: one of them must be there"));
@@ -213,9 +219,9 @@ impl Fields {
         Ok(changes)
     }
 
-    fn sex(&self) -> Result<u64, Refusal> {
-        let sex = self.number("sex")?;
-        if sex > 2 { Err(must("sex", "be 0 (not said), 1 (male) or 2 (female)")) } else { Ok(sex) }
+    fn sex(&self, name: &str) -> Result<u64, Refusal> {
+        let sex = self.number(name)?;
+        if sex > 2 { Err(must(name, "be 0 (not said), 1 (male) or 2 (female)")) } else { Ok(sex) }
     }
 
     /// 1 to `MAX_MSG_TEXT` bytes; a longer text is `tooLarge`.

@@ -232,7 +232,15 @@ pub struct Changes {
     pub username: Option<String>,
     pub sex: Option<u64>,
     pub pic_url: Option<String>,
-    pub pwd: Option<String>,
+    pub pwd: Option<NewPwd>,
+}
+
+/// A new password, for which the old one must be right.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct NewPwd {
+    pub pwd: String,
+    pub old_pwd: String,
 }
 
 /// A row of /getFriendsById.

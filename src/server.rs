@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -56,7 +56,7 @@ pub struct Server {
     /// HTTP connections.
     pub http_connections: Seats,
     /// Held while a friendship or a group changes and all hear of it, so that they hear of changes in their order.
-    pub changes: Mutex<()>,
+    changes: Mutex<()>,
     /// Connections that could not be taken, and why.
     pub troubles: Warnings,
     /// Locked while we use the data folder.
@@ -189,6 +189,11 @@ impl Server {
     /// Until when to read on behind a last word.
     pub fn linger_deadline(&self) -> Instant {
         self.config.deadline(LINGER_DEADLINE)
+    }
+
+    /// To be held while a friendship or a group changes and all hear of it.
+    pub fn one_change(&self) -> MutexGuard<'_, ()> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,10 +1,10 @@
-//! The store: all the SQL about our tables there is, in words that SQLite and MySQL both take. It knows no socket.
+//! The store: the SQL about our tables, in words that SQLite and MySQL both take. It knows no socket.
 //!
 //! Rules: what a function here has returned `Ok` for is on the disk. Whatever is checked and then written stands in
 //! one transaction, and one thread does all writing (store/writer.rs), so nothing changes between the check and the
-//! write. Reading has connections of its own (store/readers.rs) and waits for no writer. What a
-//! user has not received yet is known by `handle`; "id above the last one" only turns the page. Beneath it a driver
-//! (store/driver.rs) runs a statement with parameters. Not here: who hears of it (server/online.rs). Start with
+//! write. Reading has connections of its own (store/readers.rs) and waits for no writer. What a user has not received yet
+//! is known by `handle`; "id above the last one" only turns the page. Beneath it a driver (store/driver.rs) runs a
+//! statement with parameters. Not here: groups (store/groups.rs), who hears of it (server/online.rs). Start with
 //! `begin_message`, which hands a message over, and `add_messages`, which stores it.
 
 #[cfg(not(feature = "sqlite"))]
@@ -31,7 +31,7 @@ use crate::md5_check::{hex, md5};
 use crate::message::{Changes, ChatSendMsg, Code, Envelope, FromServer, NewUser, Record, Refusal, User};
 use crate::warnings::Warnings;
 
-pub use groups::{Asked, Group, Membership, Succession};
+pub use groups::{Group, Membership, Succession};
 
 use driver::{Connection, Failure, Row, Value, places};
 use readers::Readers;
@@ -97,6 +97,9 @@ pub enum Answered {
 
 /// A job on its way to the disk, for `Store::finish`.
 pub struct Begun<T>(Receiver<Result<T, Trouble>>);
+
+/// A request that is open: its id, and, where it is new, who gets it.
+pub type Asked = (u64, Option<(u64, FromServer)>);
 
 /// What of all that waits for a user is asked for.
 #[derive(Clone, Copy)]
@@ -430,22 +433,11 @@ impl Store {
         self.read(|db| may_be_asked(db, uid, friend_id))
     }
 
-    /// Asks `friend_id` to be friends: the id of the request, and the request where it is new. An open one is not
-    /// asked again.
-    pub fn ask_friend(&self, uid: u64, friend_id: u64) -> Result<(u64, Option<FromServer>), Refusal> {
-        let key = [uid.into(), friend_id.into(), FRIEND.into()];
-        let open = format!(
-            "SELECT {COLUMNS} {MESSAGES} WHERE m.fromUid = ? AND m.toUid = ? AND m.type = ? AND m.handle = 0"
-        );
+    /// Asks `friend_id` to be friends.
+    pub fn ask_friend(&self, uid: u64, friend_id: u64) -> Result<Asked, Refusal> {
         self.write(move |db| {
             may_be_asked(db, uid, friend_id)?;
-            if let Some(row) = db.rows(&open, &key)?.first() {
-                return Ok((row.number(0), None));
-            }
-            let values = [uid.into(), friend_id.into(), FRIEND.into(), now_ms().into()];
-            db.run("INSERT INTO message (fromUid, toUid, type, sendTime) VALUES (?, ?, ?, ?)", &values)?;
-            let row = the_row(db, &open, &key)?;
-            Ok((row.number(0), Some(pushed(&row))))
+            Ok(ask(db, uid, friend_id, FRIEND, None)?)
         })
     }
 
@@ -765,6 +757,24 @@ fn may_be_asked(db: &mut Connection, uid: u64, friend_id: u64) -> Result<(), Tro
         return Err(Refusal::new(Code::Already, "friendId: a friend of yours already").into());
     }
     Ok(())
+}
+
+/// Asks `to`, unless that is open already. A request about a group names it.
+fn ask(db: &mut Connection, from: u64, to: u64, kind: u64, g_id: Option<u64>) -> Result<Asked, Failure> {
+    let mut key = [from, to, kind].map(Value::from).to_vec();
+    key.extend(g_id.map(Value::from));
+    let of_group = if g_id.is_some() { "AND m.gId = ?" } else { "" };
+    let open = format!(
+        "SELECT {COLUMNS} {MESSAGES} WHERE m.fromUid = ? AND m.toUid = ? AND m.type = ? {of_group} AND m.handle = 0"
+    );
+    if let Some(row) = db.rows(&open, &key)?.first() {
+        return Ok((row.number(0), None));
+    }
+    let values =
+        [from.into(), to.into(), kind.into(), g_id.map_or(Value::Null, Value::from), now_ms().into()];
+    db.run("INSERT INTO message (fromUid, toUid, type, gId, sendTime) VALUES (?, ?, ?, ?, ?)", &values)?;
+    let row = the_row(db, &open, &key)?;
+    Ok((row.number(0), Some((to, pushed(&row)))))
 }
 
 /// Makes two users friends, and answers every open request between them.

@@ -9,7 +9,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 
-use common::{Folder, Program, Server, refused, run};
+use common::{Folder, IN_A_FILE, Program, Server, refused, run};
 use minim::md5_check::{hex, md5};
 
 /// All files below a folder, each with the MD5 of its contents.
@@ -237,9 +237,6 @@ fn a_file_that_is_no_database_of_ours_is_refused_and_not_touched() {
     assert_eq!(before, database_files(), "also with rows in a -wal that nobody has merged yet");
     drop(other);
 }
-
-/// SQLite, also when the other tests run on a database server.
-const IN_A_FILE: [&str; 2] = ["--database", "sqlite:data/minim.db"];
 
 #[test]
 fn a_database_of_another_schema_is_refused_with_both_md5s_and_not_touched() {

@@ -8,12 +8,9 @@ use std::fs;
 use std::process::Command;
 
 use common::peer::{Peer, expect_error, password};
-use common::{Folder, MINIM, PASSPHRASE, Program, Server};
+use common::{Folder, IN_A_FILE, MINIM, PASSPHRASE, Program, Server};
 use rusqlite::Connection;
 use serde_json::json;
-
-/// SQLite, also when the other tests run on a database server.
-const IN_A_FILE: [&str; 2] = ["--database", "sqlite:data/minim.db"];
 
 #[test]
 fn a_file_that_another_program_has_locked_is_waited_for_and_named() {

@@ -305,7 +305,7 @@ pub fn request_line(words: Words, session: &mut Session, request: &FromServer) -
     };
     session.meet(*from_id, from_login_name, from_name);
     let (username, name) = (harmless_name(from_name), harmless_name(from_login_name));
-    let group = format!("#{}", harmless_name(gname.as_deref().unwrap_or_default()));
+    let group = groups::shown_name(gname.as_deref().unwrap_or_default());
     let values: Values = &[("ID", id), ("USERNAME", &username), ("NAME", &name), ("GNAME", &group)];
     let text = words.fill(&format!("request.{kind}"), values)?;
     Some(Line::new("* ", &text))

@@ -17,10 +17,10 @@ use crate::message::{Code, FromServer, GroupRow, Member};
 /// The gId of `#GNAME` or `#GID`; a number is a gId where one of ours has it, else a name.
 fn find_group(client: &Client, group: &str) -> Result<u64, Failure> {
     let groups = &client.session()?.groups;
-    let name = group.trim_start_matches(['#', '＃']);
+    let name = without_sign(group);
     let by_number = name.parse().ok().filter(|g_id| groups.contains_key(g_id));
     let named: Vec<u64> = groups.iter().filter(|(_, gname)| *gname == name).map(|(g_id, _)| *g_id).collect();
-    let shown = format!("#{}", harmless_name(name));
+    let shown = shown_name(name);
     match (by_number, &named[..]) {
         (Some(g_id), _) | (None, &[g_id]) => Ok(g_id),
         (None, []) => Err(client.refused(Code::NoSuchGroup, &[("GROUP", &shown)])),
@@ -29,6 +29,16 @@ fn find_group(client: &Client, group: &str) -> Result<u64, Failure> {
             Err(client.failure("several", &[("WHO", &shown), ("LIST", &client.words.list(&list))]))
         }
     }
+}
+
+/// A group's name as it is shown.
+pub fn shown_name(gname: &str) -> String {
+    format!("#{}", harmless_name(gname))
+}
+
+/// A group's name or number as it was typed, without the sign before it.
+fn without_sign(group: &str) -> &str {
+    group.trim_start_matches(['#', '＃'])
 }
 
 /// Whether a word names a group: people have no such names here.
@@ -115,7 +125,7 @@ pub fn groups(client: &mut Client, _: &str) -> Result<(), Failure> {
 /// `/create GNAME [WHO…]`.
 pub fn create(client: &mut Client, rest: &str) -> Result<(), Failure> {
     let (gname, behind) = take_word(rest).ok_or_else(|| needs(client, "GNAME"))?;
-    let gname = gname.trim_start_matches(['#', '＃']);
+    let gname = without_sign(gname);
     let mut uids = Vec::new();
     for who in words_of(behind) {
         uids.push(find(client, who)?.to_string());
@@ -149,10 +159,10 @@ pub fn invite(client: &mut Client, rest: &str) -> Result<(), Failure> {
 
 /// `/join GID`.
 pub fn join(client: &mut Client, rest: &str) -> Result<(), Failure> {
-    let number = rest.trim_start_matches(['#', '＃']).parse().ok();
+    let number = without_sign(rest).parse().ok();
     let g_id: u64 = number.ok_or_else(|| needs(client, "GID"))?;
     let found = ask(client, "/getGnameByGid", g_id, &[], None)?;
-    let group = format!("#{}", harmless_name(found["gname"].as_str().unwrap_or_default()));
+    let group = shown_name(found["gname"].as_str().unwrap_or_default());
     let asked = ask(client, "/addFriendsOrGroup", g_id, &[], None)?;
     client.answer("askedToJoin", &[("GNAME", &group), ("ID", &asked["id"])]);
     Ok(())
@@ -195,10 +205,9 @@ pub fn rename(client: &mut Client, rest: &str) -> Result<(), Failure> {
     };
     let g_id = group_or_open(client, group)?;
     let old = client.session()?.group_name(g_id);
-    let gname = gname.trim_start_matches(['#', '＃']);
+    let gname = without_sign(gname);
     ask(client, "/modifyGroupName", g_id, &[("gname", gname)], None)?;
-    let new = format!("#{}", harmless_name(gname));
-    client.answer("renamed", &[("OLD", &old), ("GNAME", &new)]);
+    client.answer("renamed", &[("OLD", &old), ("GNAME", &shown_name(gname))]);
     client.fence();
     Ok(())
 }
@@ -264,7 +273,7 @@ impl Session {
     /// `#GNAME`, or `#GID` where the name is not known.
     pub fn group_name(&self, g_id: u64) -> String {
         match self.groups.get(&g_id) {
-            Some(gname) => format!("#{}", harmless_name(gname)),
+            Some(gname) => shown_name(gname),
             None => format!("#{g_id}"),
         }
     }

@@ -229,9 +229,7 @@ fn logout(call: &Call, session: &Session) -> Result<Response, Refusal> {
 
 fn modify_user(call: &Call, session: &Session) -> Result<Response, Refusal> {
     let changes = call.fields.changes()?;
-    let old_pwd = if changes.pwd.is_some() { Some(call.fields.pwd("oldPwd")?) } else { None };
-    let user = people::modify_user(call.server, session.uid, &changes, old_pwd.as_deref(), call.address)?;
-    data(&user)
+    data(&people::modify_user(call.server, session.uid, &changes, call.address)?)
 }
 
 fn upload_picture(server: &Server, octets: &[u8]) -> Result<Response, Refusal> {
@@ -287,8 +285,8 @@ fn can_add_friends(call: &Call, session: &Session) -> Result<Response, Refusal> 
 }
 
 fn add_friends_or_group(call: &Call, session: &Session) -> Result<Response, Refusal> {
-    let friend_id = call.fields.optional_number("friendId")?;
-    let id = match (call.fields.optional_number("gId")?, friend_id) {
+    let friend_id = call.fields.optional("friendId", Fields::number)?;
+    let id = match (call.fields.optional("gId", Fields::number)?, friend_id) {
         (Some(g_id), friend_id) => groups::ask(call.server, session.uid, g_id, friend_id)?,
         (None, Some(friend_id)) => people::ask_friend(call.server, session.uid, friend_id)?,
         (None, None) => return Err(Refusal::bad("friendId: missing, and gId too")),
@@ -383,8 +381,8 @@ fn get_chat_records(call: &Call, session: &Session) -> Result<Response, Refusal>
     if !(1..=MAX_RECORDS).contains(&limit) {
         return Err(Refusal::bad(format!("limit: must be from 1 to {MAX_RECORDS}")));
     }
-    let text = if fields.has("text") { fields.text("text")? } else { "" };
-    if fields.has("text") && text.is_empty() {
+    let text = fields.optional("text", Fields::text)?;
+    if text == Some("") {
         return Err(Refusal::bad("text: must have 1 character or more, or be left out"));
     }
     let types = ["TEXT", "EMOJI", "PICTURE", "FILE"];
@@ -393,10 +391,10 @@ fn get_chat_records(call: &Call, session: &Session) -> Result<Response, Refusal>
         to_id: fields.number("toId")?,
         before_id: fields.number_or("beforeId", MAX_NUMBER)?,
         limit: limit as usize,
-        from_id: fields.optional_number("fromId")?,
+        from_id: fields.optional("fromId", Fields::number)?,
         times: fields.number_or("fromTime", 0)?..=fields.number_or("toTime", MAX_NUMBER)?,
-        text: text.to_owned(),
-        msg_type: if fields.has("msgType") { fields.one_of("msgType", &types)? } else { String::new() },
+        text: text.unwrap_or_default().to_owned(),
+        msg_type: fields.optional("msgType", |fields, name| fields.one_of(name, &types))?.unwrap_or_default(),
     };
     data(&call.server.store.records(session.uid, &wanted)?)
 }

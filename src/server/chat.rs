@@ -67,8 +67,7 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
     if let Err(error) = started {
         return server.troubles.warn(&format!("no thread for a client: {error}"));
     }
-    let (stranger, busy_until) = (Some(stranger), login_deadline.min(Instant::now()));
-    let (user, begun) = (None, Vec::new());
+    let (stranger, user, busy_until, begun) = (Some(stranger), None, Instant::now(), Vec::new());
     let mut client =
         Client { server, socket, receiver, outbox, login_deadline, stranger, user, busy_until, begun };
     client.read_all();
@@ -225,7 +224,8 @@ impl Client {
         Ok(None)
     }
 
-    /// Waits for what was begun, delivers all of it, then answers it, in order: who does not read answers holds up nobody. False: the connection is over.
+    /// Waits for what was begun, delivers all of it, then answers it, in order: who does not read answers holds up nobody.
+    /// False: the connection is over.
     fn finish_messages(&mut self) -> bool {
         let mut answers = Vec::new();
         for (client_no, begun) in std::mem::take(&mut self.begun) {

@@ -4,15 +4,13 @@
 //! a change; one change is told before the next one is made, so that nobody hears of two in the wrong order.
 //! Not here: the SQL and who may (store/groups.rs), messages to a group (chat.rs).
 
-use std::sync::PoisonError;
-
 use crate::message::{FromServer, GroupRow, Member, Refusal};
-use crate::server::Server;
-use crate::store::{Asked, Group, Succession};
+use crate::server::{Server, people};
+use crate::store::{Group, Succession};
 
 /// createGroup: the gId. `created` goes to the creator alone, a REQUEST to each friend.
 pub fn create(server: &Server, uid: u64, gname: &str, friends: &[u64]) -> Result<u64, Refusal> {
-    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = server.one_change();
     let (group, requests) = server.store.create_group(uid, gname, friends)?;
     tell(server, &group, "created", uid, uid);
     for (to, request) in &requests {
@@ -23,20 +21,17 @@ pub fn create(server: &Server, uid: u64, gname: &str, friends: &[u64]) -> Result
 
 /// addFriendsOrGroup with a gId: a member invites a friend, or, without one, somebody asks the owner. The id of the request.
 pub fn ask(server: &Server, uid: u64, g_id: u64, friend_id: Option<u64>) -> Result<u64, Refusal> {
-    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
-    let (id, request): Asked = match friend_id {
+    let _one_at_a_time = server.one_change();
+    let asked = match friend_id {
         Some(friend_id) => server.store.invite(uid, g_id, friend_id)?,
         None => server.store.ask_to_join(uid, g_id)?,
     };
-    if let Some((to, request)) = request {
-        server.online_users.deliver(to, &request);
-    }
-    Ok(id)
+    Ok(people::tell_request(server, asked))
 }
 
 /// modifyGroupName.
 pub fn rename(server: &Server, uid: u64, g_id: u64, gname: &str) -> Result<(), Refusal> {
-    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = server.one_change();
     let group = server.store.rename_group(uid, g_id, gname)?;
     tell(server, &group, "renamed", uid, uid);
     Ok(())
@@ -44,7 +39,7 @@ pub fn rename(server: &Server, uid: u64, g_id: u64, gname: &str) -> Result<(), R
 
 /// removeMember.
 pub fn remove_member(server: &Server, uid: u64, g_id: u64, member: u64) -> Result<(), Refusal> {
-    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = server.one_change();
     let group = server.store.remove_member(uid, g_id, member)?;
     tell(server, &group, "removed", member, uid);
     Ok(())
@@ -52,7 +47,7 @@ pub fn remove_member(server: &Server, uid: u64, g_id: u64, member: u64) -> Resul
 
 /// deleteGroup.
 pub fn delete(server: &Server, uid: u64, g_id: u64) -> Result<(), Refusal> {
-    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = server.one_change();
     let group = server.store.delete_group(uid, g_id)?;
     tell(server, &group, "deleted", uid, uid);
     Ok(())
@@ -60,7 +55,7 @@ pub fn delete(server: &Server, uid: u64, g_id: u64) -> Result<(), Refusal> {
 
 /// quitGroup: `left`, then `owner` with the open requests for the new one, or `deleted` when that was the last member.
 pub fn quit(server: &Server, uid: u64, g_id: u64) -> Result<(), Refusal> {
-    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = server.one_change();
     let (group, succession) = server.store.quit_group(uid, g_id)?;
     tell(server, &group, "left", uid, uid);
     match succession {

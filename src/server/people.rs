@@ -5,13 +5,12 @@
 //! Not here: groups (groups.rs), the SQL (store.rs).
 
 use std::net::IpAddr;
-use std::sync::PoisonError;
 
 use crate::md5_check::{password_digest, password_matches};
-use crate::message::{Changes, Code, Friend, FromServer, NewUser, Refusal, User};
+use crate::message::{Changes, Code, Friend, FromServer, NewPwd, NewUser, Refusal, User};
 use crate::server::sessions::Session;
 use crate::server::{Server, groups, pictures};
-use crate::store::Answered;
+use crate::store::{Answered, Asked};
 
 /// REGISTER: the uid of the new user. `loginNameTaken`.
 pub fn register(server: &Server, user: &NewUser) -> Result<u64, Refusal> {
@@ -21,22 +20,16 @@ pub fn register(server: &Server, user: &NewUser) -> Result<u64, Refusal> {
 
 /// modifyUser: the user as they are now. Friends hear of a new username. A new password wants the old one, and ends all
 /// sessions of the user. `badLogin`, `tooManyTries`.
-pub fn modify_user(
-    server: &Server,
-    uid: u64,
-    changes: &Changes,
-    old_pwd: Option<&str>,
-    address: IpAddr,
-) -> Result<User, Refusal> {
+pub fn modify_user(server: &Server, uid: u64, changes: &Changes, address: IpAddr) -> Result<User, Refusal> {
     pictures::require_ours(server, changes.pic_url.as_deref().unwrap_or_default())?;
-    if changes.pwd.is_some() {
+    let mut digest = None;
+    if let Some(NewPwd { pwd, old_pwd }) = &changes.pwd {
         let login_name = server.store.user(uid)?.login_name;
-        let old_pwd = old_pwd.ok_or_else(|| Refusal::bad("oldPwd: missing, a new pwd wants it"))?;
         check_password(server, &login_name, old_pwd, address)?;
+        digest = Some(password_digest(pwd));
     }
-    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
-    let (before, after) =
-        server.store.modify_user(uid, changes, changes.pwd.as_deref().map(password_digest))?;
+    let _one_at_a_time = server.one_change();
+    let (before, after) = server.store.modify_user(uid, changes, digest)?;
     if before.username != after.username {
         tell_state(server, uid);
     }
@@ -106,16 +99,20 @@ pub fn friends(server: &Server, uid: u64) -> Result<Vec<Friend>, Refusal> {
 
 /// Asks somebody to be friends: the id of the request, which they hear of at once.
 pub fn ask_friend(server: &Server, uid: u64, friend_id: u64) -> Result<u64, Refusal> {
-    let (id, request) = server.store.ask_friend(uid, friend_id)?;
-    if let Some(request) = request {
-        server.online_users.deliver(friend_id, &request);
+    Ok(tell_request(server, server.store.ask_friend(uid, friend_id)?))
+}
+
+/// The id of a request; whoever gets it hears of it at once.
+pub fn tell_request(server: &Server, (id, request): Asked) -> u64 {
+    if let Some((to, request)) = request {
+        server.online_users.deliver(to, &request);
     }
-    Ok(id)
+    id
 }
 
 /// messageHandle: accepts or refuses a request to `uid`. The asker hears nothing of a refusal.
 pub fn answer_request(server: &Server, uid: u64, id: u64, accept: bool) -> Result<(), Refusal> {
-    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = server.one_change();
     match server.store.answer_request(uid, id, accept)? {
         Answered::Refused => {}
         Answered::Friends(asker) => tell_friendship(server, uid, asker, "added"),
@@ -126,7 +123,7 @@ pub fn answer_request(server: &Server, uid: u64, id: u64, accept: bool) -> Resul
 
 /// Ends a friendship.
 pub fn delete_friend(server: &Server, uid: u64, friend_id: u64) -> Result<(), Refusal> {
-    let _one_at_a_time = server.changes.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = server.one_change();
     server.store.delete_friend(uid, friend_id)?;
     tell_friendship(server, uid, friend_id, "removed");
     Ok(())

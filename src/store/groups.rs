@@ -6,8 +6,8 @@
 
 use super::driver::{Connection, Failure, Row, Value};
 use super::{
-    COLUMNS, GROUP, JOIN, MESSAGES, SAID, Store, Trouble, USER, are_friends, pushed, require_user, the_row,
-    user,
+    Asked, COLUMNS, GROUP, JOIN, MESSAGES, SAID, Store, Trouble, USER, are_friends, ask, pushed,
+    require_user, the_row, user,
 };
 use crate::clock::now_ms;
 use crate::limits::GROUP_MEMBERS;
@@ -24,9 +24,6 @@ pub struct Group {
     /// Uids, who joined first stands first.
     pub members: Vec<u64>,
 }
-
-/// A request that is open: its id, and, where it is new, who gets it.
-pub type Asked = (u64, Option<(u64, FromServer)>);
 
 /// How a group goes on without a member who left.
 pub enum Succession {
@@ -72,7 +69,7 @@ impl Store {
             let group = Group { g_id, gname: gname.clone(), owner: uid, members: vec![uid] };
             let mut requests = Vec::new();
             for &friend in &friends {
-                requests.extend(ask(db, uid, friend, GROUP, g_id)?.1);
+                requests.extend(ask(db, uid, friend, GROUP, Some(g_id))?.1);
             }
             Ok((group, requests))
         })
@@ -85,7 +82,7 @@ impl Store {
             group.require_member(uid)?;
             require_friend(db, uid, friend_id, "friendId")?;
             group.require_stranger(friend_id)?;
-            Ok(ask(db, uid, friend_id, GROUP, g_id)?)
+            Ok(ask(db, uid, friend_id, GROUP, Some(g_id))?)
         })
     }
 
@@ -94,7 +91,7 @@ impl Store {
         self.write(move |db| {
             let group = group(db, g_id)?;
             group.require_stranger(uid)?;
-            Ok(ask(db, uid, group.owner, JOIN, g_id)?)
+            Ok(ask(db, uid, group.owner, JOIN, Some(g_id))?)
         })
     }
 
@@ -128,9 +125,7 @@ impl Store {
     pub fn delete_group(&self, uid: u64, g_id: u64) -> Result<Group, Refusal> {
         self.write(move |db| {
             let group = own_group(db, uid, g_id)?;
-            for &member in &group.members {
-                remove(db, g_id, member)?;
-            }
+            db.run("DELETE FROM groupMembers WHERE gId = ?", &[g_id.into()])?;
             end_requests(db, g_id)?;
             Ok(group)
         })
@@ -171,11 +166,21 @@ impl Store {
 
     /// The groups of a user, in order of gId.
     pub fn groups(&self, uid: u64) -> Result<Vec<Group>, Refusal> {
-        self.read(|db| {
-            let mine = "SELECT gId FROM groupMembers WHERE uId = ? ORDER BY gId";
-            let ids = db.rows(mine, &[uid.into()])?;
-            ids.iter().map(|row| group(db, row.number(0))).collect()
-        })
+        let sql = "SELECT gm.gId, gm.uId, g.gname, g.createUid FROM groupMembers mine \
+                   JOIN groupMembers gm ON gm.gId = mine.gId JOIN groupChat g ON g.id = mine.gId \
+                   WHERE mine.uId = ? ORDER BY gm.gId, gm.id";
+        let mut groups: Vec<Group> = Vec::new();
+        for row in self.rows(sql, &[uid.into()])? {
+            let (g_id, member) = (row.number(0), row.number(1));
+            match groups.last_mut().filter(|group| group.g_id == g_id) {
+                Some(group) => group.members.push(member),
+                None => {
+                    let (gname, owner) = (row.text(2), row.number(3));
+                    groups.push(Group { g_id, gname, owner, members: vec![member] });
+                }
+            }
+        }
+        Ok(groups)
     }
 
     /// getGroupMembers, for a member: who joined first stands first. `noSuchGroup`, `notMember`.
@@ -279,21 +284,6 @@ fn end_requests(db: &mut Connection, g_id: u64) -> Result<(), Failure> {
         db.run(refuse, &[now_ms(), g_id, kind].map(Value::from))?;
     }
     Ok(())
-}
-
-/// Asks `to`, unless that is open already.
-fn ask(db: &mut Connection, from: u64, to: u64, kind: u64, g_id: u64) -> Result<Asked, Failure> {
-    let open = format!(
-        "SELECT {COLUMNS} {MESSAGES} WHERE m.gId = ? AND m.type = ? AND m.toUid = ? AND m.fromUid = ? AND m.handle = 0"
-    );
-    let key = [g_id, kind, to, from].map(Value::from);
-    if let Some(row) = db.rows(&open, &key)?.first() {
-        return Ok((row.number(0), None));
-    }
-    let insert = "INSERT INTO message (gId, type, toUid, fromUid, sendTime) VALUES (?, ?, ?, ?, ?)";
-    db.run(insert, &[g_id, kind, to, from, now_ms()].map(Value::from))?;
-    let row = the_row(db, &open, &key)?;
-    Ok((row.number(0), Some((to, pushed(&row)))))
 }
 
 /// `badRequest` for oneself, `noSuchUser`, `notFriends`; `name` is the argument's.

@@ -25,6 +25,9 @@ use peer::Peer;
 /// The longest that anything here waits for an event that should come at once.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// SQLite, also when the other tests run on a database server.
+pub const IN_A_FILE: [&str; 2] = ["--database", "sqlite:data/minim.db"];
+
 /// The program under test.
 pub const MINIM: &str = env!("CARGO_BIN_EXE_minim");
 

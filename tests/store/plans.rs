@@ -30,7 +30,7 @@ const INDEXES: [[&str; 3]; 12] = [
     ["gId = ? AND type = ? AND toUid = ? AND id < ?", IN_GROUP, "messageGroup 21"],
     ["UPDATE message SET handle = 1, handleTime = ? WHERE gId", "messageGroup", "messageGroup"],
     ["FROM groupMembers WHERE gId = ?", "sqlite_autoindex_groupMembers_1", "memberOnce"],
-    ["FROM groupMembers WHERE uId = ?", "memberOf", "memberOf"],
+    ["WHERE mine.uId = ?", "memberOf", "memberOf"],
     ["toUid <> fromUid", "sqlite_autoindex_message_1", "messageOnce"],
     ["u.pwd FROM users", "sqlite_autoindex_users_1", "loginKeyOnce"],
 ];
