@@ -601,6 +601,7 @@ fn a_group_is_made_filled_talked_in_renamed_and_ended() {
     alice.expect("#网络课设 Bob: 明天几点验收？");
     alice.line("九点，机房");
     alice.expect("  sent #");
+    bob.expect("* #网络课设 Alice: 九点，机房 (unread 1, /open #网络课设)");
     bob.line("/o #网络课设");
     bob.expect("  talking in #网络课设 (group 1), members 2, online 2, unread 1");
     bob.expect("#网络课设 Alice: 九点，机房");

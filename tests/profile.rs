@@ -185,7 +185,13 @@ fn no_name_leads_out_of_the_folder_of_pictures() {
     let alice = server.new_user("alice");
     let pic_url = upload(&server, &alice, PNG)["data"]["picUrl"].as_str().unwrap().to_owned();
     let (day, name) = pic_url["/static/headPic/".len()..].split_once('/').unwrap();
+    // Files that are there, so that only the form of their names keeps them in.
+    let longer = name.replace(".png", "x.png");
+    fs::write(server.data().join(name), PNG).unwrap();
+    fs::write(server.data().join("headPic").join(day).join(&longer), PNG).unwrap();
     for place in [
+        &format!("%2e%2e/{name}"),
+        &format!("{day}/{longer}"),
         "../../minim.db",
         "..%2F..%2Fminim.db",
         "%2e%2e/minim.db",
