@@ -290,10 +290,13 @@ fn what_no_field_of_ours_has_is_read_over_and_takes_no_memory() {
     let server = Server::start();
     let mut alice = server.new_user("alice");
     let before = most_memory(server.program.id());
-    let trees = "{\"\":0},".repeat(130_000);
-    for _ in 0..5 {
-        alice.send_body(format!("{{\"type\":\"PING\",\"x\":[{trees}0]}}").as_bytes());
-        alice.expect("PONG");
+    let list = format!("[{}0]", "{\"\":0},".repeat(130_000));
+    let members: Vec<String> = (0..65_000).map(|number| format!("\"{number}\":{{\"\":0}}")).collect();
+    for value in [list, format!("{{{}}}", members.join(","))] {
+        for _ in 0..3 {
+            alice.send_body(format!("{{\"type\":\"PING\",\"x\":{value}}}").as_bytes());
+            alice.expect("PONG");
+        }
     }
     let grown = most_memory(server.program.id()) - before;
     assert!(grown < 16 * 1024, "{grown} KiB for a body of 1 MiB");
