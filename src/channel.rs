@@ -7,7 +7,7 @@ use std::io;
 use std::time::Instant;
 
 use crate::http::Channel;
-use crate::limits::{MAX_FRAME_BEFORE_LOGIN, RECEIVE_PIECE};
+use crate::limits::{HTTP_PIECE, MAX_FRAME_BEFORE_LOGIN};
 use crate::socket::Socket;
 use crate::wire::{FRAME_OVERHEAD, Receiver, Sender};
 
@@ -29,7 +29,7 @@ const SEALED_PIECE: usize = MAX_FRAME_BEFORE_LOGIN - FRAME_OVERHEAD - 1;
 
 impl Channel for PlainChannel {
     fn recv(&mut self, buffer: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
-        let mut piece = [0; RECEIVE_PIECE];
+        let mut piece = [0; HTTP_PIECE];
         let count = self.0.recv(&mut piece, deadline)?;
         buffer.extend_from_slice(&piece[..count]);
         Ok(count)

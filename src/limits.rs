@@ -10,6 +10,8 @@ pub const MAX_FRAME: usize = 1024 * 1024;
 pub const MAX_FRAME_BEFORE_LOGIN: usize = 8 * 1024;
 /// One `recv` takes at most so many bytes, of whatever frames, whatever length was announced. wire.rs.
 pub const RECEIVE_PIECE: usize = 16 * 1024;
+/// The same of plain HTTP, whose requests are short: it is cleared before each call. channel.rs.
+pub const HTTP_PIECE: usize = 4 * 1024;
 /// From accept to LOGIN: a silent stranger holds a thread no longer. server/chat.rs.
 pub const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
 /// Who has received nothing for so long sends PING. server/chat.rs, client.rs.
@@ -117,7 +119,7 @@ pub const MAX_UNSENT: usize = 100;
 /// Lines of one text that the screen shows. client/conversation.rs.
 pub const MAX_SHOWN_LINES: usize = 20;
 
-/// Longest method, in octets: the longest defined one has 17 (UPDATEREDIRECTREF); longer gets 501. http.rs.
+/// Longest method, in octets: the longest defined one has 17 (UPDATEREDIRECTREF); longer gets 501. http/head.rs.
 pub const MAX_METHOD: usize = 32;
 /// Longest request line or status line, in octets without its CRLF: RFC 9112 §3 wants at least 8,000. http.rs.
 pub const MAX_REQUEST_LINE: usize = 8_192;
@@ -135,21 +137,21 @@ pub const MAX_CHUNK_LINE: usize = 256;
 pub const MAX_CHUNK_OVERHEAD: usize = 64 * 1024;
 /// Longest trailer, in octets: its fields are checked and dropped. http.rs.
 pub const MAX_TRAILER: usize = 8 * 1024;
-/// Names in query and form together: the longest request has a tenth of it. http.rs for each, server/api.rs for both.
+/// Names in query and form together: the longest request has a tenth of it. http/form.rs for each, server/api.rs for both.
 pub const MAX_ARGUMENTS: usize = 64;
-/// Requests on one connection: the last answer closes, so that no client holds its thread for ever. http.rs.
+/// Requests on one connection: the last answer closes, so that no client holds its thread for ever. http/connection.rs.
 pub const MAX_REQUESTS: usize = 10_000;
-/// Interim responses (1xx) that a client skips before the final one: a server could send them for ever. http.rs.
+/// Interim responses (1xx) that a client skips before the final one: a server could send them for ever. http/connection.rs.
 pub const MAX_INTERIM_RESPONSES: usize = 8;
-/// From accept, later from a request's first octet, to the end of its head: one octet a second is an attack. http.rs.
+/// From accept, later from a request's first octet, to the end of its head: one octet a second is an attack. http/connection.rs.
 pub const HEADER_DEADLINE: Duration = Duration::from_secs(10);
-/// From the end of a head to the end of its body: a picture on a slow wireless link takes this long. http.rs.
+/// From the end of a head to the end of its body: a picture on a slow wireless link takes this long. http/connection.rs.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
-/// From an answer to the first octet of the next request: an idle connection costs a thread. http.rs.
+/// From an answer to the first octet of the next request: an idle connection costs a thread. http/connection.rs.
 pub const HTTP_IDLE_DEADLINE: Duration = Duration::from_secs(30);
-/// For sending one answer: who reads nothing for so long is gone. http.rs.
+/// For sending one answer: who reads nothing for so long is gone. http/connection.rs.
 pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
-/// Octets read on after our last word: what a fast link carries in that second. http.rs.
+/// Octets read on after our last word: what a fast link carries in that second. http/connection.rs.
 pub const LINGER_BYTES: usize = 32 * 1024 * 1024;
 /// HTTP connections at once, one thread each: one more gets 503. server/api.rs.
 pub const MAX_HTTP_CONNECTIONS: usize = 1_024;

@@ -7,6 +7,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 /// One TCP connection. Dropping it is close().
@@ -14,6 +15,9 @@ use std::time::{Duration, Instant};
 pub struct Socket {
     stream: TcpStream,
     peer: SocketAddr,
+    /// How long the system lets a recv or send wait, in milliseconds; at first for ever.
+    recv_timeout: AtomicU64,
+    send_timeout: AtomicU64,
 }
 
 /// socket, bind and listen: `std` makes the three calls in one, with a queue of 128 that wait for accept.
@@ -36,7 +40,7 @@ pub fn connect(address: SocketAddr, deadline: Duration) -> io::Result<Socket> {
 /// Nagle's algorithm off: it would hold back a small frame for 40 ms, to fill a segment with the next.
 fn prepared(stream: TcpStream, peer: SocketAddr) -> Socket {
     let _ = stream.set_nodelay(true); // an error: the connection is gone already, as recv will find
-    Socket { stream, peer }
+    Socket { stream, peer, recv_timeout: AtomicU64::new(u64::MAX), send_timeout: AtomicU64::new(u64::MAX) }
 }
 
 impl Socket {
@@ -49,7 +53,7 @@ impl Socket {
     /// side. `TimedOut` when `deadline` passes first; nothing is lost by that.
     pub fn recv(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
         loop {
-            self.stream.set_read_timeout(Some(time_left(deadline)?))?;
+            wait_until(deadline, &self.recv_timeout, |timeout| self.stream.set_read_timeout(Some(timeout)))?;
             let received = (&self.stream).read(buffer);
             match received {
                 Err(error) if is_pause(&error) => continue,
@@ -63,7 +67,7 @@ impl Socket {
     pub fn send(&self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
         let mut rest = bytes;
         while !rest.is_empty() {
-            self.stream.set_write_timeout(Some(time_left(deadline)?))?;
+            wait_until(deadline, &self.send_timeout, |timeout| self.stream.set_write_timeout(Some(timeout)))?;
             let sent = (&self.stream).write(rest);
             match sent {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
@@ -96,10 +100,19 @@ impl Socket {
     }
 }
 
-/// What is left until `deadline`; never zero, which `std` refuses.
-fn time_left(deadline: Instant) -> io::Result<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+/// Makes the next call end before `deadline`. A timeout that `is` between the half and the whole of what is left stays, for
+/// to set it is a call too: who asks again and again for the same time sets it once. What ends too early is made again.
+fn wait_until(deadline: Instant, is: &AtomicU64, set: impl Fn(Duration) -> io::Result<()>) -> io::Result<()> {
+    let left = deadline.saturating_duration_since(Instant::now()).as_millis() as u64;
+    if left == 0 {
+        return Err(ErrorKind::TimedOut.into());
+    }
+    if !(left / 2..=left).contains(&is.load(Relaxed)) {
+        let timeout = left - left / 8; // never zero, which `std` refuses
+        set(Duration::from_millis(timeout))?;
+        is.store(timeout, Relaxed);
+    }
+    Ok(())
 }
 
 /// A call that ended without result: its timeout passed (`WouldBlock` on Unix, `TimedOut` on Windows), or

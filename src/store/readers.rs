@@ -12,9 +12,16 @@ use crate::limits::{DATABASE_BUSY_DEADLINE, DATABASE_READERS};
 
 pub struct Readers {
     place: Database,
-    /// Those at rest; None stands for one that is not open. Held to take one or give it back.
-    idle: Mutex<Vec<Option<Connection>>>,
+    /// Held to take a connection or give it back.
+    pool: Mutex<Pool>,
     returned: Condvar,
+}
+
+struct Pool {
+    /// Those at rest; None stands for one that is not open.
+    idle: Vec<Option<Connection>>,
+    /// Who waits for one. Mostly nobody: then waking, a call in the kernel, is spared.
+    waiting: usize,
 }
 
 impl Readers {
@@ -24,7 +31,8 @@ impl Readers {
         let mut idle: Vec<Option<Connection>> =
             (1..DATABASE_READERS).map(|_| Connection::open_to_read(place).ok()).collect();
         idle.push(Some(first));
-        Ok(Readers { place: place.clone(), idle: Mutex::new(idle), returned: Condvar::new() })
+        let pool = Mutex::new(Pool { idle, waiting: 0 });
+        Ok(Readers { place: place.clone(), pool, returned: Condvar::new() })
     }
 
     /// Does `job`, which only reads, by a connection of the pool.
@@ -56,17 +64,25 @@ impl Readers {
     }
 
     fn take(&self) -> Result<Option<Connection>, Failure> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.returned.wait_timeout_while(idle, DATABASE_BUSY_DEADLINE, |idle| idle.is_empty());
-        let taken = waited.unwrap_or_else(PoisonError::into_inner).0.pop();
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if pool.idle.is_empty() {
+            pool.waiting += 1;
+            let none = |pool: &mut Pool| pool.idle.is_empty();
+            let waited = self.returned.wait_timeout_while(pool, DATABASE_BUSY_DEADLINE, none);
+            pool = waited.unwrap_or_else(PoisonError::into_inner).0;
+            pool.waiting -= 1;
+        }
+        let taken = pool.idle.pop();
         taken.ok_or_else(|| Failure::Down(format!("all {DATABASE_READERS} connections that read are in use")))
     }
 
     /// Open ones are taken first.
     fn give_back(&self, connection: Option<Connection>) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = if connection.is_some() { idle.len() } else { 0 };
-        idle.insert(place, connection);
-        self.returned.notify_one();
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = if connection.is_some() { pool.idle.len() } else { 0 };
+        pool.idle.insert(place, connection);
+        if pool.waiting > 0 {
+            self.returned.notify_one();
+        }
     }
 }
