@@ -1,5 +1,5 @@
 //! Whether minim gets slower with every message that it keeps: the same calls of the store with 1,000 and with 1,000,000
-//! messages in it, half of them in one conversation. In this folder:
+//! messages in it, half of them in one conversation, a quarter in one group. In this folder:
 //!
 //!     cargo run --release --bin history                               on SQLite, in a fresh folder below TMPDIR
 //!     ../tests/mariadb.sh cargo run --release --bin history           then also on the MariaDB of MINIM_TEST_DATABASE
@@ -27,6 +27,8 @@ const KEPT: [u64; 2] = [1_000, 1_000_000];
 const USERS: u64 = 200;
 /// The newest messages, which nobody has received yet. For user 1 all wait.
 const WAITING: u64 = 400;
+/// Of the group: users 1, 2 and 3.
+const MEMBERS: u64 = 3;
 const ROUNDS: usize = 101;
 /// Rows of one transaction while a database is filled.
 const PIECE: u64 = 1_000;
@@ -44,25 +46,34 @@ fn main() {
     fs::remove_dir_all(&folder).expect("our own folder");
 }
 
-/// Message `number`: every second one between the first two users, the others among the other pairs in turn.
+/// Message `number`: every second one between the first two users; of the others every second one in the group, where user
+/// 3 speaks and each member in turn gets a row; what is left, among the other pairs in turn.
 fn row(number: u64) -> Row {
     let other_pairs = USERS / 2 - 1;
-    let pair = if number.is_multiple_of(2) { 0 } else { 1 + number / 2 % other_pairs };
+    let is_friend = number % 4 != 1;
+    let pair = if number.is_multiple_of(2) { 0 } else { 1 + number / 4 % other_pairs };
     let is_back = number / 4 % 2;
-    let (from, to_id) = (2 * pair + 1 + is_back, 2 * pair + 2 - is_back);
+    let (from, to_id) = match is_friend {
+        true => (2 * pair + 1 + is_back, 2 * pair + 2 - is_back),
+        false => (3, 1 + number / 4 % MEMBERS),
+    };
     let msg_text = format!("{number:09} {}", "a text as long as most are ".repeat(4))[..100].to_owned();
     let msg_type = "TEXT".to_owned();
-    (from, ChatSendMsg { client_no: number, is_friend: true, to_id, send_time: 0, msg_type, msg_text })
+    (from, ChatSendMsg { client_no: number, is_friend, to_id, send_time: 0, msg_type, msg_text })
 }
 
 fn fill(place: &Database, kept: u64) -> Store {
     let mut db = Raw::make(place, USERS as usize);
+    db.run("INSERT INTO groupChat (id, createUid, gname, updateTime) VALUES (1, 3, 'g', 0)");
+    let members: Vec<String> = (1..=MEMBERS).map(|uid| format!("(1, {uid}, 0)")).collect();
+    db.run(&format!("INSERT INTO groupMembers (gId, uId, joinTime) VALUES {}", members.join(", ")));
     let values = |number: u64| {
-        let (from, ChatSendMsg { to_id, msg_text, .. }) = row(number);
+        let (from, ChatSendMsg { is_friend, to_id, msg_text, .. }) = row(number);
         let handle = u8::from(to_id != 1 && number <= kept - WAITING);
-        format!("({from}, {to_id}, 1, {handle}, 1, {number}, 'TEXT', '{msg_text}')")
+        let g_id = if is_friend { "NULL" } else { "1" };
+        format!("({from}, {to_id}, 1, {g_id}, {handle}, 1, {number}, 'TEXT', '{msg_text}')")
     };
-    let columns = "fromUid, toUid, type, handle, sendTime, clientNo, msgType, msgText";
+    let columns = "fromUid, toUid, type, gId, handle, sendTime, clientNo, msgType, msgText";
     for first in (1..=kept).step_by(PIECE as usize) {
         let rows: Vec<String> = (first..first + PIECE).map(values).collect();
         db.run(&format!("INSERT INTO message ({columns}) VALUES {}", rows.join(", ")));
@@ -99,17 +110,21 @@ fn compare(places: [Database; 2]) {
         Ok(())
     });
     line("unread of each friend", &stores, |store, _, _| store.unread(2).map(drop));
-    let page = |store: &Store, before_id: u64| {
+    let page = |store: &Store, is_friend: bool, before_id: u64| {
         let (from_id, times, text, msg_type) = (None, 0..=u64::MAX >> 1, String::new(), String::new());
-        let wanted =
-            Wanted { is_friend: true, to_id: 2, before_id, limit: 20, from_id, times, text, msg_type };
-        let records = store.records(1, &wanted)?;
-        assert_eq!(records.len(), 20);
+        let to_id = if is_friend { 2 } else { 1 };
+        let wanted = Wanted { is_friend, to_id, before_id, limit: 20, from_id, times, text, msg_type };
+        assert_eq!(store.records(1, &wanted)?.len(), 20);
         Ok(())
     };
-    line("history, the newest page", &stores, |store, _, _| page(store, 1 << 53));
-    line("history, a page in the middle", &stores, |store, kept, _| page(store, kept / 2));
-    line("history, the oldest page", &stores, |store, _, _| page(store, 100));
+    for (whose, is_friend) in [("friend", true), ("group", false)] {
+        let pages: [(&str, fn(u64) -> u64); 3] =
+            [("newest", |_| 1 << 53), ("middle", |kept| kept / 2), ("oldest", |_| 20 * 4 * MEMBERS + 1)];
+        for (which, before_id) in pages {
+            let name = format!("history of a {whose}, the {which} page");
+            line(&name, &stores, |store, kept, _| page(store, is_friend, before_id(kept)));
+        }
+    }
 }
 
 /// The medians of `call` on both stores, asked in turn.

@@ -4,6 +4,9 @@
 //!
 //!     cargo run --release --bin requests
 //!
+//! Over one connection, server and client take turns; on a machine that sleeps in between, most of the time then goes into
+//! waking, and the figures show the work only on one processor: `taskset -c 0 cargo run --release --bin requests`.
+//!
 //! Each server is a process of its own: this program, started again with a hidden first word. All contenders run in turn,
 //! round after round. A line has the medians; compare ratios, for the clients' half of the work is done by the same processor.
 
