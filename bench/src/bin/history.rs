@@ -118,12 +118,13 @@ fn compare(places: [Database; 2]) {
         Ok(())
     };
     for (whose, is_friend) in [("friend", true), ("group", false)] {
-        let pages: [(&str, fn(u64) -> u64); 3] =
-            [("newest", |_| 1 << 53), ("middle", |kept| kept / 2), ("oldest", |_| 20 * 4 * MEMBERS + 1)];
-        for (which, before_id) in pages {
+        let page_of = |which: &str, before_id: fn(u64) -> u64| {
             let name = format!("history of a {whose}, the {which} page");
             line(&name, &stores, |store, kept, _| page(store, is_friend, before_id(kept)));
-        }
+        };
+        page_of("newest", |_| 1 << 53);
+        page_of("middle", |kept| kept / 2);
+        page_of("oldest", |_| 20 * 4 * MEMBERS + 1);
     }
 }
 
