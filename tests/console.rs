@@ -390,6 +390,29 @@ fn a_text_without_ack_is_sent_again_on_a_new_connection_and_arrives_once() {
     assert_eq!(alice.finish().0, 0);
 }
 
+#[test]
+fn what_changed_while_the_connection_was_lost_is_known_after_it() {
+    let server = Server::start();
+    friends(&server);
+    let relay = Relay::start(server.chat);
+    let port = relay.address.port().to_string();
+    let mut alice = talking(&server, &[], "alice", "bob");
+    let mut bob = talking(&server, &["--chatPort", &port, "--patience", "0.5"], "bob", "alice");
+    alice.line("/create net bob");
+    bob.expect("* request #");
+    bob.line("/accept");
+    alice.expect("* Bob joined #net");
+    bob.expect("* you are in #net now (group 1)");
+    relay.mute();
+    alice.line("/rename #net lab");
+    alice.expect("group 1 is called #lab now");
+    bob.line("are you there?");
+    bob.expect("! connection lost (no answer), trying again in 0.5 s");
+    bob.expect("* connected again, logged in as bob");
+    alice.line("/msg #lab what bob missed");
+    bob.expect("* #lab Alice: what bob missed (unread 1, /open #lab)");
+}
+
 /// Passes bytes between clients and a server; of connections that are mute it swallows those of the server.
 struct Relay {
     address: SocketAddr,

@@ -355,6 +355,7 @@ fn methods_paths_and_types_that_do_not_fit_have_their_status() {
         ("POST", "/getFriendsById", "Content-Type: text/plain\r\n", "a=b", 415),
         ("POST", "/getFriendsById", "", "a=b", 415),
         ("POST", "/getFriendsById", "Content-Type: application/json; charset=gbk\r\n", "{}", 415),
+        ("POST", "/getFriendsById", JSON, "", 400),
         ("POST", "/getFriendsById", JSON, "[]", 400),
         ("POST", "/getFriendsById", JSON, r#"{"a":1,"a":2}"#, 400),
         ("GET", "/getFriendsById", "Content-Type: text/plain\r\n", "ignored", 200),

@@ -1,12 +1,14 @@
 //! A lost connection, until there is a new one.
 //!
 //! Rules: after 1, 2, 4, 8, 16, 30, 30 … seconds it is tried again, with LOGIN and the password in memory; what is unsent
-//! goes then, in order. A refused LOGIN ends it, as KICKED does. A script gives up after `LEAVE_DEADLINE`.
+//! goes then, in order, and who one's friends and groups are is asked anew. A refused LOGIN ends it, as KICKED does. A script gives up after `LEAVE_DEADLINE`.
 //! Start with `connection_lost`; `look_after_connection` is called before every wait.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use crate::client::groups::fetch_groups;
+use crate::client::people::fetch_friends;
 use crate::client::{Client, Failure};
 use crate::harmless::harmless_name;
 use crate::limits::{ANSWER_DEADLINE, AWAY_TOLD_AFTER, LEAVE_DEADLINE, RECONNECT_PAUSES, patiently};
@@ -120,6 +122,8 @@ impl Client {
                 self.away = None;
                 self.event("lost.found", &[("NAME", &harmless_name(&login_name))]);
                 self.send_unsent();
+                // What the server told of friends and groups meanwhile was lost. Without HTTP the old names serve.
+                let _ = fetch_friends(self).and_then(|_| fetch_groups(self));
             }
             Err(Failure::Refused(refusal)) if !is_passing(refusal.code) => {
                 self.fail(refusal.into());

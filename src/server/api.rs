@@ -81,27 +81,23 @@ fn respond(
         }
     };
     let session = head.fields.cookie("sid").and_then(|sid| server.sessions.use_session(sid));
-    if let Function::Upload(function) = &route.function {
-        if session.is_none() {
-            return Ok(Response { close: true, ..Response::from(&not_logged_in()) }); // a stranger's body is not read
-        }
-        let picture = connection.read_body(MAX_PICTURE)?;
-        return Ok(function(server, &picture).unwrap_or_else(|refusal| Response::from(&refusal)));
+    let is_upload = matches!(route.function, Upload(_));
+    if is_upload && session.is_none() {
+        return Ok(Response { close: true, ..Response::from(&not_logged_in()) }); // a stranger's body is not read
     }
-    let body = connection.read_body(MAX_ARGUMENTS_BODY)?;
-    if let Function::Static(function) = &route.function {
-        return Ok(function(server, head).unwrap_or_else(|refusal| Response::from(&refusal)));
-    }
-    let body = if head.method == "POST" { body } else { Vec::new() };
-    if !body.is_empty() && content_type(head).is_none() {
+    let body = connection.read_body(if is_upload { MAX_PICTURE } else { MAX_ARGUMENTS_BODY })?;
+    let form = (head.method == "POST" && !is_upload).then_some(&body[..]);
+    if form.is_some_and(|form| !form.is_empty()) && content_type(head).is_none() {
         let text = "a body must be application/x-www-form-urlencoded or application/json, in UTF-8";
         return Ok(Response::error(415, "badRequest", text, None));
     }
-    let call = || arguments(head, &body).map(|fields| Call { server, address, fields });
+    let call = || arguments(head, form).map(|fields| Call { server, address, head, body: &body, fields });
     let outcome = match (&route.function, session) {
         (Open(function), _) => call().and_then(|call| function(&call)),
-        (LoggedIn(function), Some(session)) => call().and_then(|call| function(&call, &session)),
-        (LoggedIn(_) | Function::Upload(_) | Function::Static(_), _) => Err(not_logged_in()),
+        (LoggedIn(function) | Upload(function), Some(session)) => {
+            call().and_then(|call| function(&call, &session))
+        }
+        (LoggedIn(_) | Upload(_), None) => Err(not_logged_in()),
     };
     Ok(outcome.unwrap_or_else(|refusal| Response::from(&refusal)))
 }
@@ -150,12 +146,10 @@ struct Route {
 enum Function {
     Open(fn(&Call) -> Result<Response, Refusal>),
     LoggedIn(fn(&Call, &Session) -> Result<Response, Refusal>),
-    /// With a body that is no arguments, for the user of a session.
-    Upload(fn(&Server, &[u8]) -> Result<Response, Refusal>),
-    /// Without arguments: what its path names, for anybody.
-    Static(fn(&Server, &RequestHead) -> Result<Response, Refusal>),
+    /// As `LoggedIn`, with a body that is no arguments.
+    Upload(fn(&Call, &Session) -> Result<Response, Refusal>),
 }
-use Function::{LoggedIn, Open};
+use Function::{LoggedIn, Open, Upload};
 
 /// What reads. POST is accepted everywhere.
 const READS: &[&str] = &["GET", "HEAD", "POST"];
@@ -174,8 +168,8 @@ const TABLE: &[Route] = &[
     Route { path: "/login",                 methods: POST,    function: Open(login) },
     Route { path: "/logout",                methods: POST,    function: LoggedIn(logout) },
     Route { path: "/modifyUser",            methods: POST,    function: LoggedIn(modify_user) },
-    Route { path: "/uploadPicture",         methods: POST,    function: Function::Upload(upload_picture) },
-    Route { path: "/static/headPic/{DATE}/{UUID.EXT}", methods: STATIC, function: Function::Static(head_picture) },
+    Route { path: "/uploadPicture",         methods: POST,    function: Upload(upload_picture) },
+    Route { path: "/static/headPic/{DATE}/{UUID.EXT}", methods: STATIC, function: Open(head_picture) },
     Route { path: "/searchUserByLoginname", methods: READS,   function: LoggedIn(search_user_by_loginname) },
     Route { path: "/getFriendsById",        methods: READS,   function: LoggedIn(get_friends_by_id) },
     Route { path: "/canAddFriends",         methods: READS,   function: LoggedIn(can_add_friends) },
@@ -201,6 +195,9 @@ const TABLE: &[Route] = &[
 struct Call<'a> {
     server: &'a Server,
     address: IpAddr,
+    head: &'a RequestHead,
+    body: &'a [u8],
+    /// The arguments of query and body.
     fields: Fields,
 }
 
@@ -232,15 +229,15 @@ fn modify_user(call: &Call, session: &Session) -> Result<Response, Refusal> {
     data(&people::modify_user(call.server, session.uid, &changes, call.address)?)
 }
 
-fn upload_picture(server: &Server, octets: &[u8]) -> Result<Response, Refusal> {
-    data(&json!({ "picUrl": pictures::store(server, octets)? }))
+fn upload_picture(call: &Call, _: &Session) -> Result<Response, Refusal> {
+    data(&json!({ "picUrl": pictures::store(call.server, call.body)? }))
 }
 
 /// A picture never changes under its name: who has it keeps it. RFC 9110 §13.1.1, §13.1.2, §13.2.
-fn head_picture(server: &Server, head: &RequestHead) -> Result<Response, Refusal> {
-    let segments = head.path_segments().unwrap_or_default();
+fn head_picture(call: &Call) -> Result<Response, Refusal> {
+    let segments = call.head.path_segments().unwrap_or_default();
     let picture = match &segments[..] {
-        [_, _, date, name] => pictures::load(server, date, name),
+        [_, _, date, name] => pictures::load(call.server, date, name),
         _ => None,
     };
     let picture = picture.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such picture"))?;
@@ -249,7 +246,7 @@ fn head_picture(server: &Server, head: &RequestHead) -> Result<Response, Refusal
         response.with("ETag", &tag).with("Cache-Control", "public, max-age=31536000, immutable")
     };
     let names_it = |field: &str, is_ours: &dyn Fn(&str) -> bool| {
-        head.fields.entity_tags(field).map(|tags| tags.iter().any(|one| one == "*" || is_ours(one)))
+        call.head.fields.entity_tags(field).map(|tags| tags.iter().any(|one| one == "*" || is_ours(one)))
     };
     if names_it("If-Match", &|one| one == tag) == Some(false) {
         return Ok(Response::error(412, "badRequest", "If-Match names another picture", None));
@@ -486,16 +483,18 @@ fn content_type(head: &RequestHead) -> Option<ContentType> {
     }
 }
 
-/// The arguments: those of the query, and those of the body.
-fn arguments(head: &RequestHead, body: &[u8]) -> Result<Fields, Refusal> {
+/// The arguments: those of the query, and those of a body that has some.
+fn arguments(head: &RequestHead, body: Option<&[u8]>) -> Result<Fields, Refusal> {
     let wrong = |error: HttpError| Refusal::bad(error.outcome().2);
     let mut pairs = http::parse_form(&head.query).map_err(wrong)?;
-    if head.method == "POST" && content_type(head) == Some(ContentType::Json) {
-        return Fields::from_arguments(pairs, Fields::from_json(body)?);
+    let mut members = Fields::default();
+    match body {
+        Some(json) if content_type(head) == Some(ContentType::Json) => members = Fields::from_json(json)?,
+        Some(form) => pairs.extend(http::parse_form(form).map_err(wrong)?),
+        None => {}
     }
-    pairs.extend(http::parse_form(body).map_err(wrong)?);
     if pairs.len() > MAX_ARGUMENTS {
         return Err(Refusal::bad("too many arguments"));
     }
-    Fields::from_arguments(pairs, Fields::default())
+    Fields::from_arguments(pairs, members)
 }
