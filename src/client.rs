@@ -15,7 +15,10 @@ pub mod away;
 pub mod commands;
 pub mod conversation;
 pub mod groups;
+pub mod history;
 pub mod people;
+pub mod picture;
+pub mod profile;
 pub mod screen;
 pub mod talk;
 pub mod web;
@@ -31,7 +34,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::clock::now_ms;
-use crate::config::{Config, Lang};
+use crate::config::Config;
 use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, IDLE_DEADLINE, LEAVE_DEADLINE, PING_AFTER};
 use crate::limits::{MAX_MSG_TEXT, MAX_UNSENT, patiently};
 use crate::message::{ChatSendMsg, Code, FromClient, FromServer, Refusal, encode};
@@ -167,9 +170,8 @@ fn start(
     look: Look,
 ) -> Result<Client, Failure> {
     let (to_main, events) = mpsc::channel();
-    let time_zone = config.time_zone.unwrap_or(if config.lang == Lang::Zh { 8 * 60 } else { 0 });
     let no_thread = |error: io::Error| Failure::Said(format!("no thread: {error}"));
-    let screen = Screen::start(output, look, time_zone, to_main.clone()).map_err(no_thread)?;
+    let screen = Screen::start(output, look, config.offset(), to_main.clone()).map_err(no_thread)?;
     let keyboard = thread::Builder::new().name("keyboard".to_owned());
     let to_keyboard = to_main.clone();
     keyboard.spawn(move || read_lines(input, &to_keyboard)).map_err(no_thread)?;

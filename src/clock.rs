@@ -50,3 +50,18 @@ fn date_of(days: i64) -> (i64, i64, i64) {
     let year = 400 * era + year_of_era + i64::from(month <= 2);
     (year, month, day)
 }
+
+/// Milliseconds since 1970, UTC, of a moment that reads so `offset` minutes east of Greenwich, whatever its weekday. None:
+/// there is none, or it lies before 1970. The inverse of `civil`, and checked by it.
+pub fn since_1970(moment: Civil, offset: i64) -> Option<u64> {
+    let Civil { year, month, day, hour, minute, second, .. } = moment;
+    let (year, month_from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let leap_days = year_of_era / 4 - year_of_era / 100;
+    let day_of_era = 365 * year_of_era + leap_days + (153 * month_from_march + 2) / 5 + day - 1;
+    let days = 146_097 * era + day_of_era - 719_468;
+    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset * 60;
+    let ms = u64::try_from(seconds).ok()? * 1000;
+    let found = civil(ms, offset);
+    (found == Civil { weekday: found.weekday, ..moment }).then_some(ms)
+}

@@ -113,6 +113,11 @@ impl Config {
     pub fn deadline(&self, limit: Duration) -> Instant {
         Instant::now() + patiently(limit, self.patience)
     }
+
+    /// Minutes east of Greenwich in which times are shown; unless it is said, those of China for who reads Chinese.
+    pub fn offset(&self) -> i64 {
+        self.time_zone.unwrap_or(if self.lang == Lang::Zh { 8 * 60 } else { 0 })
+    }
 }
 
 /// Which database, by its URL.

@@ -160,6 +160,10 @@ pub const MAX_HTTP_CONNECTIONS_EACH: usize = MAX_HTTP_CONNECTIONS / 2;
 
 /// Longest answer of HTTP that a client takes, in bytes: about 10,000 friends. client/web.rs.
 pub const MAX_HTTP_ANSWER: usize = 4 * 1024 * 1024;
+/// Names that are tried for a file that is saved: NAME, NAME (2) and so on. client/profile.rs.
+pub const MAX_COPIES: usize = 1000;
+/// Messages that one /history shows, at most. client/history.rs.
+pub const MAX_HISTORY: usize = 500;
 /// Messages that one write of /open shows, and one CHAT_RECEIVED then names. client/talk.rs.
 pub const OPEN_PAGE: usize = 100;
 /// Batches of lines that wait for a stopped screen (Ctrl-S); what comes then is dropped or stays unread. client/screen.rs.

@@ -14,37 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use common::{Folder, Program, Server, run};
+use common::{Folder, Server, friends, run, script, talking};
 use minim::client::words;
 use minim::harmless::{harmless, harmless_name};
-
-/// Runs a script to its end: exit code and lines.
-fn script(server: &Server, options: &[&str], lines: &[&str]) -> (i32, Vec<String>) {
-    let mut console = server.console(options);
-    for line in lines {
-        console.line(line);
-    }
-    let (code, lines, errors) = console.finish();
-    assert_eq!(errors, "", "nothing on standard error");
-    (code, lines)
-}
-
-/// Alice and Bob, registered and friends.
-fn friends(server: &Server) {
-    let asks = ["/register alice 123456 Alice", "/register bob 123456 Bob", "/add bob"];
-    assert_eq!(script(server, &[], &asks).0, 0);
-    let accepts = ["/login bob 123456", "/accept"];
-    assert_eq!(script(server, &[], &accepts).0, 0);
-}
-
-/// A console in which NAME is logged in and talks to OTHER.
-fn talking(server: &Server, options: &[&str], name: &str, other: &str) -> Program {
-    let mut console = server.console(options);
-    console.line(&format!("/login {name} 123456"));
-    console.line(&format!("/open {other}"));
-    console.expect("talking to");
-    console
-}
 
 #[test]
 fn the_script_of_the_contract_prints_exactly_its_lines() {

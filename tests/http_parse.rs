@@ -553,6 +553,7 @@ fn dates_are_those_of_the_calendar() {
             for day in 1..=length {
                 let civil = minim::clock::civil(days * 86_400_000, 0);
                 assert_eq!((civil.year, civil.month, civil.day), (year as i64, month, day));
+                assert_eq!(minim::clock::since_1970(civil, 0), Some(days * 86_400_000));
                 days += 1;
             }
         }

@@ -47,7 +47,7 @@ fn new_user(login_name: &str, pwd: &str, username: &str, sex: u64) -> NewUser {
 }
 
 /// 0 not said, 1 male, 2 female (ISO/IEC 5218).
-fn sex_of(client: &Client, word: &str) -> Result<u64, Failure> {
+pub fn sex_of(client: &Client, word: &str) -> Result<u64, Failure> {
     match word {
         "" => Ok(0),
         "m" | "男" => Ok(1),
@@ -82,14 +82,19 @@ fn ask_new_user(client: &mut Client, mut given: Option<&str>) -> Result<NewUser,
         }
     };
     client.answer("ask.worth", &[]);
-    let pwd = loop {
+    let pwd = ask_new_password(client)?;
+    Ok(new_user(&name, &pwd, username, sex))
+}
+
+/// Asks for a password until it was typed twice alike.
+pub fn ask_new_password(client: &mut Client) -> Result<String, Failure> {
+    loop {
         let pwd = ask_password(client, "ask.password")?;
         if ask_password(client, "ask.passwordAgain")? == pwd {
-            break pwd;
+            return Ok(pwd);
         }
         client.fail(client.failure("passwordsDiffer", &[]));
-    };
-    Ok(new_user(&name, &pwd, username, sex))
+    }
 }
 
 /// Asks one thing at the terminal: the line that is typed.
@@ -101,7 +106,7 @@ fn question(client: &mut Client, key: &str, is_concealed: bool) -> Result<String
 }
 
 /// Once a session it is said what concealing is worth.
-fn ask_password(client: &mut Client, key: &str) -> Result<String, Failure> {
+pub fn ask_password(client: &mut Client, key: &str) -> Result<String, Failure> {
     if !client.look.has_escapes {
         return question(client, &format!("{key}.shown"), false);
     }

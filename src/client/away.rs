@@ -114,14 +114,22 @@ impl Client {
         self.trouble("lost.still", &[("ADDRESS", &self.address()), ("N", &after), ("M", &every)]);
     }
 
+    /// A new connection for the session that there is; what is unsent goes over it.
+    pub(super) fn log_in_again(&mut self) -> Result<(), Failure> {
+        let session = self.session()?;
+        let (login_name, pwd) = (session.me.login_name.clone(), session.pwd.clone());
+        self.log_in(&login_name, &pwd)?;
+        self.away = None;
+        self.send_unsent();
+        Ok(())
+    }
+
     fn try_again(&mut self) {
         let Some(session) = &self.session else { return };
-        let (login_name, pwd) = (session.me.login_name.clone(), session.pwd.clone());
-        match self.log_in(&login_name, &pwd) {
+        let name = harmless_name(&session.me.login_name);
+        match self.log_in_again() {
             Ok(()) => {
-                self.away = None;
-                self.event("lost.found", &[("NAME", &harmless_name(&login_name))]);
-                self.send_unsent();
+                self.event("lost.found", &[("NAME", &name)]);
                 // What the server told of friends and groups meanwhile was lost. Without HTTP the old names serve.
                 let _ = fetch_friends(self).and_then(|_| fetch_groups(self));
             }

@@ -7,7 +7,7 @@
 //! Start with `COMMANDS` and `do_line`: a new command is a row, a function, and its lines in words.txt.
 
 use crate::client::arguments::{show_rows, text_of, words_of};
-use crate::client::{Client, Failure, account, groups, people, talk};
+use crate::client::{Client, Failure, account, groups, history, people, profile, talk};
 
 /// One command.
 struct Command {
@@ -21,11 +21,15 @@ struct Command {
 }
 
 #[rustfmt::skip]
-const COMMANDS: [Command; 27] = [
+const COMMANDS: [Command; 32] = [
     Command { name: "register", alias: "注册",   short: "",  needs_login: false, run: account::register },
     Command { name: "login",    alias: "登录",   short: "",  needs_login: false, run: account::login },
     Command { name: "logout",   alias: "注销",   short: "",  needs_login: true,  run: account::logout },
     Command { name: "quit",     alias: "退出",   short: "q", needs_login: false, run: account::quit },
+    Command { name: "profile",  alias: "资料",   short: "",  needs_login: true,  run: profile::profile },
+    Command { name: "set",      alias: "修改",   short: "",  needs_login: true,  run: profile::set },
+    Command { name: "password", alias: "改密码", short: "",  needs_login: true,  run: profile::password },
+    Command { name: "avatar",   alias: "头像",   short: "",  needs_login: true,  run: profile::avatar },
     Command { name: "search",   alias: "搜索",   short: "",  needs_login: true,  run: people::search },
     Command { name: "friends",  alias: "好友",   short: "f", needs_login: true,  run: people::friends },
     Command { name: "add",      alias: "加好友", short: "",  needs_login: true,  run: people::add },
@@ -46,6 +50,7 @@ const COMMANDS: [Command; 27] = [
     Command { name: "remove",   alias: "移出",   short: "",  needs_login: true,  run: groups::remove },
     Command { name: "leave",    alias: "退群",   short: "",  needs_login: true,  run: groups::leave },
     Command { name: "dissolve", alias: "解散",   short: "",  needs_login: true,  run: groups::dissolve },
+    Command { name: "history",  alias: "记录",   short: "",  needs_login: true,  run: history::history },
     Command { name: "unread",   alias: "未读",   short: "u", needs_login: true,  run: talk::unread },
     Command { name: "wait",     alias: "等待",   short: "",  needs_login: false, run: talk::wait },
     Command { name: "help",     alias: "帮助",   short: "h", needs_login: false, run: help },
@@ -84,7 +89,7 @@ pub fn do_line(client: &mut Client, line: Vec<u8>) {
     let typed = text.as_ref().map_or(Typed::Nothing, |text| parse_line(text));
     let held_password = match &typed {
         Typed::Command(command, rest) => {
-            ["login", "register"].contains(&command.name) && words_of(rest).len() > 1
+            ["login", "register", "password"].contains(&command.name) && words_of(rest).len() > 1
         }
         _ => false,
     };

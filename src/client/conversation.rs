@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
+use crate::client::history::Wanted;
 use crate::client::screen::Line;
 use crate::client::width::{cut, width};
 use crate::client::words::{Values, Words};
@@ -70,6 +71,8 @@ pub struct Session {
     pub seen: BTreeSet<u64>,
     /// In the order in which they were typed.
     pub unsent: VecDeque<Unsent>,
+    /// What `/history more` shows; none where nothing earlier is known.
+    pub earlier: Option<Wanted>,
     /// When texts go again for which the database was not there.
     pub send_again_at: Option<Instant>,
 }
@@ -89,12 +92,16 @@ impl Session {
             unread: BTreeMap::new(),
             seen: BTreeSet::new(),
             unsent: VecDeque::new(),
+            earlier: None,
             send_again_at: None,
         }
     }
 
     /// The name that others see; where two known people have the same, with something to tell them apart.
     pub fn username(&self, uid: u64) -> String {
+        if uid == self.me.uid {
+            return harmless_name(&self.me.username);
+        }
         let Some(person) = self.people.get(&uid) else { return self.who(uid) };
         let name = harmless_name(&person.username);
         let is_same = |other: &&Person| other.username == person.username;
@@ -246,23 +253,29 @@ fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
     }
 }
 
-/// `NAME: TEXT`; further lines of the text begin with four spaces, and at most `MAX_SHOWN_LINES` of them are shown.
+/// A message of the open conversation; of the further lines of its text at most `MAX_SHOWN_LINES` are shown.
 pub fn message_line(words: Words, session: &Session, envelope: &Envelope, msg_text: &str) -> Line {
-    let mut lines = msg_text.split('\n').map(harmless);
-    let first = lines.next().unwrap_or_default();
-    let name = session.username(envelope.from_id);
-    let mut rows = match envelope.is_friend {
-        true => vec![format!("{name}: {first}")],
-        false => vec![format!("{} {name}: {first}", session.group_name(envelope.to_id))],
-    };
-    for line in lines.by_ref().take(MAX_SHOWN_LINES) {
-        rows.push(format!("    {line}"));
-    }
-    let more = lines.count();
+    let mut rows = message_rows(session, envelope, msg_text);
+    let more = rows.len().saturating_sub(1 + MAX_SHOWN_LINES);
     if more > 0 {
+        rows.truncate(1 + MAX_SHOWN_LINES);
         rows.push(words.say("moreLines", &[("N", &more)]));
     }
     Line { rows, message: Some((envelope.id, envelope.send_time)) }
+}
+
+/// `NAME: TEXT`, in a group `#GNAME NAME: TEXT`; further lines of the text begin with four spaces.
+pub fn message_rows(session: &Session, envelope: &Envelope, msg_text: &str) -> Vec<String> {
+    let name = session.username(envelope.from_id);
+    let name = match envelope.is_friend {
+        true => name,
+        false => format!("{} {name}", session.group_name(envelope.to_id)),
+    };
+    let row = |(at, line): (usize, &str)| match at {
+        0 => format!("{name}: {}", harmless(line)),
+        _ => format!("    {}", harmless(line)),
+    };
+    msg_text.split('\n').enumerate().map(row).collect()
 }
 
 /// A message of another conversation in one row; at a terminal its text is cut so that it fits.

@@ -70,8 +70,11 @@ pub fn person_row(client: &Client, user: &User) -> Result<Vec<String>, Failure> 
         None => ("row.unknown", "row.unknown"),
     };
     let say = |key: &str| client.words.say(key, &[]);
-    let (login_name, username) = (harmless_name(&user.login_name), harmless_name(&user.username));
-    let sex = say(&format!("sex.{}", user.sex));
+    let username = harmless_name(&user.username);
+    let (login_name, sex) = match user.login_name.as_str() {
+        "" => (say("row.unknown"), say("row.unknown")), // somebody of whom the username alone is known
+        name => (harmless_name(name), say(&format!("sex.{}", user.sex))),
+    };
     Ok(vec![user.uid.to_string(), login_name, username, sex, say(state), say(relation)])
 }
 

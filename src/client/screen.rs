@@ -125,6 +125,19 @@ impl Screen {
     }
 }
 
+/// `[21:30] `
+pub fn clock_time(moment: &Civil) -> String {
+    format!("[{:02}:{:02}] ", moment.hour, moment.minute)
+}
+
+/// `-- 2026-11-24 (+08:00) --`, in a time zone of so many minutes east of Greenwich.
+pub fn date_row(moment: &Civil, time_zone: i64) -> String {
+    let Civil { year, month, day, .. } = moment;
+    let (hours, minutes) = (time_zone.abs() / 60, time_zone.abs() % 60);
+    let sign = if time_zone < 0 { '-' } else { '+' };
+    format!("-- {year}-{month:02}-{day:02} ({sign}{hours:02}:{minutes:02}) --")
+}
+
 /// The screen's thread.
 fn paint_all(painter: &mut Painter, to_do: &Receiver<Order>, to_main: &Sender<Event>) {
     for order in to_do {
@@ -193,15 +206,13 @@ impl Painter {
             let first = rows.len();
             rows.extend_from_slice(&line.rows);
             let Some((_, sent)) = line.message.filter(|_| self.look.is_terminal) else { continue };
-            let Civil { year, month, day, hour, minute, .. } = civil(sent, self.time_zone);
+            let moment = civil(sent, self.time_zone);
             if let Some(row) = rows.get_mut(first) {
-                row.insert_str(0, &format!("[{hour:02}:{minute:02}] "));
+                row.insert_str(0, &clock_time(&moment));
             }
-            if self.day.replace((year, month, day)) != Some((year, month, day)) {
-                let (hours, minutes) = (self.time_zone.abs() / 60, self.time_zone.abs() % 60);
-                let sign = if self.time_zone < 0 { '-' } else { '+' };
-                let date = format!("-- {year}-{month:02}-{day:02} ({sign}{hours:02}:{minutes:02}) --");
-                rows.insert(first, date);
+            let day = Some((moment.year, moment.month, moment.day));
+            if std::mem::replace(&mut self.day, day) != day {
+                rows.insert(first, date_row(&moment, self.time_zone));
             }
         }
         rows

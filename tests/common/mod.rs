@@ -423,3 +423,31 @@ pub fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
         }
     }
 }
+
+/// Runs a script to its end: exit code and lines.
+pub fn script(server: &Server, options: &[&str], lines: &[&str]) -> (i32, Vec<String>) {
+    let mut console = server.console(options);
+    for line in lines {
+        console.line(line);
+    }
+    let (code, lines, errors) = console.finish();
+    assert_eq!(errors, "", "nothing on standard error");
+    (code, lines)
+}
+
+/// Alice and Bob, registered and friends.
+pub fn friends(server: &Server) {
+    let asks = ["/register alice 123456 Alice", "/register bob 123456 Bob", "/add bob"];
+    assert_eq!(script(server, &[], &asks).0, 0);
+    let accepts = ["/login bob 123456", "/accept"];
+    assert_eq!(script(server, &[], &accepts).0, 0);
+}
+
+/// A console in which NAME is logged in and talks to OTHER.
+pub fn talking(server: &Server, options: &[&str], name: &str, other: &str) -> Program {
+    let mut console = server.console(options);
+    console.line(&format!("/login {name} 123456"));
+    console.line(&format!("/open {other}"));
+    console.expect("talking to");
+    console
+}
