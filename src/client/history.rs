@@ -47,7 +47,8 @@ pub fn history(client: &mut Client, rest: &str) -> Result<(), Failure> {
 }
 
 fn parse(client: &mut Client, with: Conversation, mut rest: &str) -> Result<Wanted, Failure> {
-    let mut wanted = Wanted { with, number: RECORDS as usize, filters: Vec::new(), before_id: MAX_NUMBER - 1 };
+    let mut wanted =
+        Wanted { with, number: RECORDS as usize, filters: Vec::new(), before_id: MAX_NUMBER - 1 };
     if let Some((word, behind)) = take_word(rest)
         && !word.contains(':')
     {
