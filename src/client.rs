@@ -19,6 +19,7 @@ pub mod history;
 pub mod people;
 pub mod picture;
 pub mod profile;
+pub mod records;
 pub mod screen;
 pub mod talk;
 pub mod web;

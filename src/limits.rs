@@ -164,6 +164,13 @@ pub const MAX_HTTP_ANSWER: usize = 4 * 1024 * 1024;
 pub const MAX_COPIES: usize = 1000;
 /// Messages that one /history shows, at most. client/history.rs.
 pub const MAX_HISTORY: usize = 500;
+/// A file of records is read in pieces of so many bytes, from its end. client/records.rs.
+pub const RECORDS_PIECE: u64 = 64 * 1024;
+/// Neighbours in a file of records that may stand in another order than their ids: an ACK and a push pass each other.
+/// client/records.rs.
+pub const RECORDS_DISORDER: usize = 64;
+/// Messages that a file of records may lack; where it lacks more it is put aside. client/records.rs.
+pub const MAX_GAP: usize = 100_000;
 /// Messages that one write of /open shows, and one CHAT_RECEIVED then names. client/talk.rs.
 pub const OPEN_PAGE: usize = 100;
 /// Batches of lines that wait for a stopped screen (Ctrl-S); what comes then is dropped or stays unread. client/screen.rs.

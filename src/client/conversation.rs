@@ -71,6 +71,10 @@ pub struct Session {
     pub seen: BTreeSet<u64>,
     /// In the order in which they were typed.
     pub unsent: VecDeque<Unsent>,
+    /// Up to which id the records of a conversation are complete; none where that could not be found out.
+    pub recorded: BTreeMap<Conversation, Option<u64>>,
+    /// That records cannot be written was said.
+    pub cannot_record: bool,
     /// What `/history more` shows; none where nothing earlier is known.
     pub earlier: Option<Wanted>,
     /// When texts go again for which the database was not there.
@@ -92,6 +96,8 @@ impl Session {
             unread: BTreeMap::new(),
             seen: BTreeSet::new(),
             unsent: VecDeque::new(),
+            recorded: BTreeMap::new(),
+            cannot_record: false,
             earlier: None,
             send_again_at: None,
         }
@@ -180,7 +186,9 @@ impl Client {
 /// What the server sent: an answer, or something that happened.
 pub fn receive(client: &mut Client, message: FromServer) {
     match message {
-        FromServer::Ack { client_no, id, .. } => answered(client, client_no, Ok(id.unwrap_or_default())),
+        FromServer::Ack { client_no, id, send_time } => {
+            answered(client, client_no, Ok((id.unwrap_or_default(), send_time.unwrap_or_default())));
+        }
 
         FromServer::Error { client_no: Some(client_no), refusal } => {
             answered(client, client_no, Err(refusal));
@@ -237,6 +245,8 @@ fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
     if !session.people.contains_key(&from) {
         session.meet(from, "", &envelope.from_name);
     }
+    client.record(with, (envelope.clone(), msg_text.clone()));
+    let Some(session) = &mut client.session else { return };
     let is_open = session.open == Some(with);
     if is_open {
         let line = message_line(words, session, &envelope, &msg_text);
@@ -342,8 +352,8 @@ fn friend_state(client: &mut Client, uid: u64, username: &str, online: bool) {
     }
 }
 
-/// ACK or ERROR: of a text it is the last word, unless the database is away, and the text is no longer kept.
-fn answered(client: &mut Client, client_no: u64, answer: Result<u64, Refusal>) {
+/// ACK (id and sendTime) or ERROR: of a text it is the last word, unless the database is away, and the text is no longer kept.
+fn answered(client: &mut Client, client_no: u64, answer: Result<(u64, u64), Refusal>) {
     let Some(session) = &mut client.session else { return };
     let place = session.unsent.iter().position(|text| text.request.client_no == client_no);
     let Some(place) = place else { return };
@@ -353,13 +363,18 @@ fn answered(client: &mut Client, client_no: u64, answer: Result<u64, Refusal>) {
         return;
     }
     let Some(text) = session.unsent.remove(place) else { return };
-    let ChatSendMsg { is_friend, to_id, .. } = text.request;
-    let (username, who) =
-        (session.username(to_id), session.conversation_name(Conversation { is_friend, to_id }));
+    let ChatSendMsg { is_friend, to_id, msg_type, msg_text, .. } = text.request;
+    let with = Conversation { is_friend, to_id };
+    let (username, who) = (session.username(to_id), session.conversation_name(with));
     match answer {
-        Ok(id) => client.answer("sent", &[("ID", &id)]),
+        Ok((id, send_time)) => {
+            let (from_id, from_name) = (session.me.uid, session.me.username.clone());
+            let envelope = Envelope { id, from_id, from_name, is_friend, to_id, send_time, msg_type };
+            client.record(with, (envelope, msg_text));
+            client.answer("sent", &[("ID", &id)]);
+        }
         Err(refusal) => {
-            let size = text.request.msg_text.len();
+            let size = msg_text.len();
             let values: Values = &[
                 ("USERNAME", &username),
                 ("NAME", &who),

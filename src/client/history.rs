@@ -1,17 +1,18 @@
 //! `/history`: old messages of the open conversation, filtered, page by page.
 //!
-//! Rules: the server is asked, and nothing here counts as read. Times are typed as they are shown, in `--timeZone`; a
+//! Rules: what is recorded here is read here, older or filtered messages come from the server; nothing counts as read. Times are typed as they are shown, in `--timeZone`; a
 //! day or a minute that ends a filter belongs to it. Not here: what comes by itself (conversation.rs).
 //! Start with `history`.
 
 use crate::client::arguments::{needs, take_word};
 use crate::client::conversation::{Conversation, message_rows};
 use crate::client::people::find;
+use crate::client::records::Record;
 use crate::client::screen::{Line, clock_time, date_row};
 use crate::client::{Client, Failure};
 use crate::clock::{Civil, civil, now_ms, since_1970};
 use crate::limits::{MAX_HISTORY, MAX_NUMBER, MAX_RECORDS, RECORDS};
-use crate::message::{Envelope, FromServer};
+use crate::message::FromServer;
 
 /// What `/history` asks for, and `/history more` goes on with.
 #[derive(Clone)]
@@ -34,14 +35,17 @@ pub fn history(client: &mut Client, rest: &str) -> Result<(), Failure> {
         }
         _ => parse(client, with, rest)?,
     };
-    let mut messages = fetch(client, &wanted)?;
+    let (mut messages, failure) = find_messages(client, &wanted)?;
     let before = messages.len().saturating_sub(wanted.number);
     messages.drain(..before); // there are earlier ones, so much is known
     show(client, &messages)?;
+    if let Some(failure) = failure {
+        return Err(failure); // that was not all, and the rest cannot be had
+    }
     let key = if before > 0 { "history.earlier" } else { "history" };
     client.answer(key, &[("N", &messages.len())]);
-    let oldest = messages.first().and_then(envelope).filter(|_| before > 0);
-    let earlier = oldest.map(|oldest| Wanted { before_id: oldest.id, ..wanted });
+    let oldest = messages.first().filter(|_| before > 0);
+    let earlier = oldest.map(|(oldest, _)| Wanted { before_id: oldest.id, ..wanted });
     client.session_mut()?.earlier = earlier;
     Ok(())
 }
@@ -109,42 +113,63 @@ fn numbers<const N: usize>(text: &str, between: char) -> Option<[i64; N]> {
     numbers?.try_into().ok()
 }
 
-/// One message more than are wanted, where there are so many: then it is known that there are earlier ones.
-fn fetch(client: &Client, wanted: &Wanted) -> Result<Vec<FromServer>, Failure> {
-    let (is_friend, to_id) = (wanted.with.is_friend.to_string(), wanted.with.to_id.to_string());
-    let mut messages: Vec<FromServer> = Vec::new();
-    let mut before_id = wanted.before_id;
-    loop {
-        let limit = (wanted.number + 1 - messages.len()).min(MAX_RECORDS as usize);
-        let (limit_text, before) = (limit.to_string(), before_id.to_string());
-        let mut arguments =
-            vec![("isFriend", &*is_friend), ("toId", &to_id), ("limit", &limit_text), ("beforeId", &before)];
-        arguments.extend(wanted.filters.iter().map(|(name, value)| (*name, &**value)));
-        let page: Vec<FromServer> = client.http_get("/getChatRecords", &arguments)?;
+/// One message more than are wanted, where there are so many: then it is known that there are earlier ones. Those that are
+/// recorded here are read here, unless they are to be filtered; the failure is that of asking for the others.
+fn find_messages(client: &mut Client, wanted: &Wanted) -> Result<(Vec<Record>, Option<Failure>), Failure> {
+    let number = wanted.number + 1;
+    let mut found = Vec::new();
+    if wanted.filters.is_empty() && client.complete_records(wanted.with).is_some() {
+        found = client.log_of(wanted.with)?.newest(wanted.before_id, number).unwrap_or_default();
+    }
+    while found.len() < number {
+        let limit = (number - found.len()).min(MAX_RECORDS as usize);
+        let before_id = found.first().map_or(wanted.before_id, |(envelope, _)| envelope.id);
+        let page = match fetch(client, wanted.with, before_id, limit, &wanted.filters) {
+            Ok(page) => page,
+            Err(failure) => return Ok((found, Some(failure))),
+        };
         let is_last = page.len() < limit;
-        before_id = page.first().and_then(envelope).map_or(0, |envelope| envelope.id);
-        messages.splice(..0, page);
-        if is_last || messages.len() > wanted.number {
-            return Ok(messages);
+        found.splice(..0, page);
+        if is_last {
+            break;
         }
     }
+    Ok((found, None))
 }
 
-fn envelope(message: &FromServer) -> Option<&Envelope> {
-    match message {
-        FromServer::ChatSendMsg { envelope, .. } | FromServer::ChatSendFile { envelope, .. } => {
-            Some(envelope)
+/// /getChatRecords: the newest `limit` messages below `before_id`, oldest first. Of a file the text is `name/size/MD5`.
+pub fn fetch(
+    client: &Client,
+    with: Conversation,
+    before_id: u64,
+    limit: usize,
+    filters: &[(&str, String)],
+) -> Result<Vec<Record>, Failure> {
+    let (is_friend, to_id) = (with.is_friend.to_string(), with.to_id.to_string());
+    let (before_id, limit) = (before_id.to_string(), limit.to_string());
+    let mut arguments =
+        vec![("isFriend", &*is_friend), ("toId", &to_id), ("limit", &limit), ("beforeId", &before_id)];
+    arguments.extend(filters.iter().map(|(name, value)| (*name, &**value)));
+    let page: Vec<FromServer> = client.http_get("/getChatRecords", &arguments)?;
+    let record = |message| match message {
+        FromServer::ChatSendMsg { envelope, msg_text } => Some((envelope, msg_text)),
+        FromServer::ChatSendFile { envelope, file, .. } => {
+            Some((envelope, format!("{}/{}/{}", file.file_name, file.file_size, file.file_md5)))
         }
         _ => None,
-    }
+    };
+    Ok(page.into_iter().filter_map(record).collect())
 }
 
 /// `  #ID NAME: TEXT`; at a terminal with the clock time behind the id, and a row for each day.
-fn show(client: &mut Client, messages: &[FromServer]) -> Result<(), Failure> {
+fn show(client: &mut Client, messages: &[Record]) -> Result<(), Failure> {
     let (zone, is_terminal) = (client.config.offset(), client.look.is_terminal);
     let (mut lines, mut day) = (Vec::new(), None);
-    for message in messages {
-        let FromServer::ChatSendMsg { envelope, msg_text } = message else { continue };
+    for (envelope, msg_text) in messages {
+        let session = client.session_mut()?;
+        if !session.people.contains_key(&envelope.from_id) {
+            session.meet(envelope.from_id, "", &envelope.from_name);
+        }
         let moment = civil(envelope.send_time, zone);
         if is_terminal && day.replace((moment.year, moment.month, moment.day)) != day {
             lines.push(Line::new("", &date_row(&moment, zone)));

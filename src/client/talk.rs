@@ -60,6 +60,7 @@ pub fn open(client: &mut Client, rest: &str) -> Result<(), Failure> {
         _ => take_conversation(client, rest)?.0,
     };
     let unread = if with.is_friend { open_friend(client, with)? } else { open_group(client, with)? };
+    client.complete_records(with);
     let words = client.words;
     for (page, messages) in unread.chunks(OPEN_PAGE).enumerate() {
         let session = client.session()?;
