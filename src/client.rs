@@ -6,8 +6,8 @@
 //! Rules: whoever waits for an answer to what went over the chat connection waits in `step`, so that pushes are shown and a
 //! lost connection is made again meanwhile; lines typed meanwhile are put aside. Connecting, the hello, LOGIN and HTTP are
 //! waited for where they stand, each with its deadline: nothing else happens until then. Events carry the number of their connection: those of an older one
-//! come too late. Not here: what can be typed (commands.rs), what is known of whom (conversation.rs), how it looks
-//! (screen.rs), a lost connection (away.rs). Start with `open` and `log_in`; a message begins in `send_text`.
+//! come too late. Not here: what can be typed (commands.rs), what is known of whom (conversation.rs), what is said (words.rs)
+//! and how it looks (screen.rs), HTTP (web.rs), a lost connection (away.rs). Start with `open` and `log_in`; a message begins in `send_text`.
 
 pub mod account;
 pub mod arguments;
@@ -399,17 +399,19 @@ impl Client {
         self.session_mut()?.unsent.push_back(Unsent { request, sent_at: None });
         self.send_unsent();
 
-        let text = |client: &Client| {
-            let mut unsent = client.session.iter().flat_map(|session| &session.unsent);
-            unsent.find(|text| text.request.client_no == client_no).map(|text| text.sent_at)
-        };
-        while text(self).flatten().is_some() && self.step(None) {}
-        if text(self).is_some() && self.exit_code.is_none() {
+        while self.unsent(client_no).is_some_and(|one| one.sent_at.is_some()) && self.step(None) {}
+        if self.unsent(client_no).is_some() && self.exit_code.is_none() {
             let number = self.session()?.unsent.len();
             let key = if self.connection.is_some() { "unsent.database" } else { "unsent" };
             self.answer(key, &[("N", &number)]);
         }
         Ok(())
+    }
+
+    /// The text of this number, until its answer has come.
+    fn unsent(&self, client_no: u64) -> Option<&Unsent> {
+        let mut unsent = self.session.iter().flat_map(|session| &session.unsent);
+        unsent.find(|one| one.request.client_no == client_no)
     }
 
     /// Sends what was not sent on this connection, in the order in which it was typed.

@@ -6,7 +6,8 @@
 //! announced, and every loop has a limit from limits.rs. A line is text of which one char is one octet (ISO-8859-1), so
 //! nothing is lost and `str` can be used on it.
 //! Not here: when a connection waits, answers and closes (http/connection.rs), what is written (http/response.rs),
-//! which paths there are and who may ask (server/api.rs). Start with `HeadParser::parse`.
+//! which paths there are and who may ask (server/api.rs). Start with `HeadParser::parse`, or with
+//! `Connection::read_head`, which calls it.
 
 mod connection;
 mod form;
@@ -70,7 +71,7 @@ fn refused<T>(status: u16, text: &'static str) -> Result<T> {
 pub enum Parsed<T> {
     /// The whole of it.
     Complete(T),
-    /// A beginning without fault: ask again when more has come.
+    /// A beginning without fault. Who asked (`Connection::read`) receives more and asks again, and the parser goes on where it was.
     Partial,
 }
 use Parsed::{Complete, Partial};
@@ -110,7 +111,7 @@ impl Input {
             match (*skipped % 2, octet) {
                 (0, b'\r') | (1, b'\n') if *skipped < 2 * MAX_EMPTY_LINES => *skipped += 1,
                 (0, _) if is_tchar(char::from(octet)) => return Ok(Complete(())),
-                _ => return refused(400, "a request begins with a method"), // TLS has no lines to wait for
+                _ => return refused(400, "a request begins with a method"), // a TLS hello, for one: it never becomes a line
             }
             self.at += 1;
             self.looked = self.at;
@@ -191,7 +192,7 @@ impl<H: Head> HeadParser<H> {
         if let Some(head) = &mut self.head {
             head.complete(fields)?;
         }
-        Ok(self.head.take().map_or(Partial, Complete))
+        Ok(self.head.take().map_or(Partial, Complete)) // it is there: it was begun above
     }
 
     /// What is known of it before it is whole.
@@ -264,6 +265,7 @@ impl BodyParser {
         match self.framing {
             Framing::Chunked => self.parse_chunks(input),
             Framing::UntilClose => {
+                // Never complete before `end`.
                 self.body.extend_from_slice(input.take(usize::MAX));
                 if self.body.len() > self.limit {
                     Err(HttpError::BodyTooLong(self.limit))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Longest frame after LOGIN, in bytes behind the length field: room for 15 file chunks. wire.rs.
 pub const MAX_FRAME: usize = 1024 * 1024;
-/// Longest frame before LOGIN and in the sealed HTTP channel: a stranger gets little memory. wire.rs.
+/// Longest frame before LOGIN and in the sealed HTTP channel: a stranger gets little memory. wire.rs, channel.rs.
 pub const MAX_FRAME_BEFORE_LOGIN: usize = 8 * 1024;
 /// One `recv` takes at most so many bytes, of whatever frames, whatever length was announced. wire.rs.
 pub const RECEIVE_PIECE: usize = 16 * 1024;
@@ -18,7 +18,7 @@ pub const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
 pub const PING_AFTER: Duration = Duration::from_secs(30);
 /// Who has received nothing for so long closes: the other PC sleeps, or its cable is out. Same two.
 pub const IDLE_DEADLINE: Duration = Duration::from_secs(90);
-/// Behind a last word (KICKED, ERROR): read on for so long, so that no reset destroys it. server/chat.rs, http.rs.
+/// Behind a last word (KICKED, ERROR): read on for so long, so that no reset destroys it. server.rs, server/chat.rs, http/connection.rs.
 pub const LINGER_DEADLINE: Duration = Duration::from_secs(1);
 /// Until a TCP connection stands. client.rs.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -88,7 +88,7 @@ pub const DATABASE_ROWS: usize = 32;
 /// Statements that a connection keeps prepared: more than 3 for each number of rows up to `DATABASE_ROWS`.
 /// store/sqlite.rs, store/mysql.rs.
 pub const DATABASE_STATEMENTS: usize = 256;
-/// Between two looks whether the database is back, while somebody's backlog waits for it. server/chat.rs.
+/// Between two looks whether the database is back, while somebody's backlog waits for it. server/chat.rs, client/conversation.rs.
 pub const DATABASE_AGAIN: Duration = Duration::from_secs(1);
 /// For connecting to a database server. store/mysql.rs.
 pub const DATABASE_CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -105,9 +105,9 @@ pub const DATABASE_PING: Duration = Duration::from_secs(20);
 pub const MAX_FOUND: usize = 50;
 /// Messages of each partner that a search in a conversation looks at, the newest first. store.rs.
 pub const MAX_SEARCHED: usize = 20_000;
-/// Rows of /getChatRecords, at most. server/api.rs.
+/// Rows of /getChatRecords, at most. server/api.rs, client/history.rs.
 pub const MAX_RECORDS: u64 = 100;
-/// Rows of /getChatRecords where no limit is asked for. server/api.rs.
+/// Rows of /getChatRecords where no limit is asked for, and of /history. server/api.rs, client/history.rs.
 pub const RECORDS: u64 = 20;
 /// Rows of /getNoHandleMessages. server/api.rs.
 pub const MAX_LISTED: usize = 500;

@@ -3,8 +3,9 @@
 //! Rules: a command begins with `/`, also `／`, and `、` before a known name (Chinese input methods write those on that
 //! key); `//text` sends `/text`. A word that is not known is never guessed, only suggested. Each command answers what
 //! happened, or fails with one line that says what, why, and what helps.
-//! Not here: what the commands do (account.rs, people.rs, groups.rs, talk.rs), the words (words.txt).
-//! Start with `COMMANDS` and `do_line`: a new command is a row, a function, and its lines in words.txt.
+//! Not here: what the commands do (account.rs, profile.rs, people.rs, groups.rs, talk.rs, history.rs), the words (words.txt).
+//! Start with `COMMANDS` and `do_line`: a new command is a row, a function, and its lines `help.`, `usage.` and `wire.` and the
+//! answer in words.txt.
 
 use crate::client::arguments::{show_rows, text_of, words_of};
 use crate::client::{Client, Failure, account, groups, history, people, profile, talk};
@@ -21,7 +22,7 @@ struct Command {
 }
 
 #[rustfmt::skip]
-const COMMANDS: [Command; 32] = [
+const COMMANDS: &[Command] = &[
     Command { name: "register", alias: "注册",   short: "",  needs_login: false, run: account::register },
     Command { name: "login",    alias: "登录",   short: "",  needs_login: false, run: account::login },
     Command { name: "logout",   alias: "注销",   short: "",  needs_login: true,  run: account::logout },

@@ -151,14 +151,14 @@ enum Function {
 }
 use Function::{LoggedIn, Open, Upload};
 
-/// What reads. POST is accepted everywhere.
+/// What reads. POST is accepted for all that takes arguments.
 const READS: &[&str] = &["GET", "HEAD", "POST"];
 /// What changes something, and is a GET in the brief, against RFC 9110 §9.2.1 (a MUST: caches, crawlers and `<img>` of other
-/// pages may send a GET). Use POST for anything of your own. HEAD must not do it either.
+/// pages may send a GET). HEAD must not do it either.
 const CHANGES: &[&str] = &["GET", "POST"];
 /// What is no more than a file.
 const STATIC: &[&str] = &["GET", "HEAD"];
-/// What carries a password, or is ours.
+/// What carries a password, or changes something and is not in the brief: nothing forces us to GET.
 const POST: &[&str] = &["POST"];
 
 #[rustfmt::skip]

@@ -136,7 +136,7 @@ impl Client {
 
     /// Does one request: its answer, if it has one.
     fn handle(&mut self, request: FromClient) -> Result<Option<FromServer>, Refusal> {
-        let _ = self.logged_in(); // notes the time of use; PONG counts too
+        let _ = self.logged_in(); // for its side effect: it notes the time of use; PONG counts too
         match request {
             FromClient::Register { client_no, user } => {
                 let uid = people::register(&self.server, &user)?;
@@ -217,7 +217,7 @@ impl Client {
     }
 
     /// Station 3 of a message, CHAT_SEND_MSG: store, deliver, acknowledge. In this order: what is acknowledged is on the
-    /// disk. Here it begins; `finish_messages` does the rest when all that came together has begun.
+    /// disk. Here it begins; `next_body` has `finish_messages` do the rest when all that came together has begun.
     fn chat_send_msg(&mut self, request: ChatSendMsg) -> Result<Option<FromServer>, Refusal> {
         let from = self.logged_in()?;
         self.begun.push((request.client_no, self.server.store.begin_message(from, request)));

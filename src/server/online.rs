@@ -17,7 +17,7 @@ use crate::socket::Socket;
 
 /// What waits for a client's writing thread.
 pub enum Item {
-    /// One body, shared by all who get it.
+    /// One body, shared by all to whom the same is told.
     Body(Arc<Vec<u8>>),
     /// Here stands, for the user just logged in, all that waits in the database.
     Backlog(u64),
