@@ -14,6 +14,7 @@ pub mod arguments;
 pub mod away;
 pub mod commands;
 pub mod conversation;
+pub mod emoji;
 pub mod groups;
 pub mod history;
 pub mod people;
@@ -21,6 +22,7 @@ pub mod picture;
 pub mod profile;
 pub mod records;
 pub mod screen;
+pub mod settings;
 pub mod talk;
 pub mod web;
 pub mod width;
@@ -96,6 +98,8 @@ struct Connection {
     sender: wire::Sender,
     /// PINGs that the server has not answered yet.
     pings: usize,
+    /// Frames sent and received.
+    frames: (u64, u64),
 }
 
 /// All that the thread `main` knows.
@@ -165,11 +169,12 @@ pub fn run_as(
 
 /// The threads `screen` and `keyboard`, and what `main` knows at first.
 fn start(
-    config: Config,
+    mut config: Config,
     input: Box<dyn BufRead + Send>,
     output: Box<dyn Write + Send>,
     look: Look,
 ) -> Result<Client, Failure> {
+    config.time_zone = Some(config.offset()); // /lang does not move the clock
     let (to_main, events) = mpsc::channel();
     let no_thread = |error: io::Error| Failure::Said(format!("no thread: {error}"));
     let screen = Screen::start(output, look, config.offset(), to_main.clone()).map_err(no_thread)?;
@@ -287,7 +292,7 @@ impl Client {
             receive_all(number, &socket_of_reader, link.receiver, &to_main, patience);
         });
         match started {
-            Ok(_) => Ok(Connection { number, socket, sender, pings: 0 }),
+            Ok(_) => Ok(Connection { number, socket, sender, pings: 0, frames: (1, 1) }),
             Err(error) => Err(Failure::Said(format!("no thread: {error}"))),
         }
     }
@@ -362,6 +367,7 @@ impl Client {
             Event::Line(line) => self.typed.push_back(line),
             Event::EndOfInput => self.input_ended = true,
             Event::Message(number, message) if current == Some(number) => {
+                self.connection.iter_mut().for_each(|connection| connection.frames.1 += 1);
                 conversation::receive(self, message);
             }
             Event::Silent(number) if current == Some(number) => self.ping(),
@@ -386,12 +392,13 @@ impl Client {
 
     /// Station 1 of a message: typed text becomes CHAT_SEND_MSG, is sent, and is kept until its answer has come.
     fn send_text(&mut self, to: Conversation, text: &str) -> Result<(), Failure> {
+        let text = emoji::with_emoji(text);
         if text.len() > MAX_MSG_TEXT {
             return Err(self.failure("textSize", &[("M", &MAX_MSG_TEXT), ("N", &text.len())]));
         }
         let client_no = self.client_no();
         let Conversation { is_friend, to_id } = to;
-        let (msg_type, msg_text) = ("TEXT".to_owned(), text.to_owned());
+        let (msg_type, msg_text) = (emoji::msg_type(&text).to_owned(), text);
         let request = ChatSendMsg { client_no, is_friend, to_id, send_time: now_ms(), msg_type, msg_text };
         if self.session()?.unsent.len() >= MAX_UNSENT {
             return Err(self.refused(Code::TooMany, &[]));
@@ -432,6 +439,7 @@ impl Client {
         let Some(connection) = &mut self.connection else { return };
         let deadline = self.config.deadline(ANSWER_DEADLINE);
         let frame = connection.sender.seal(&encode(message));
+        connection.frames.0 += 1;
         let sent = connection.socket.send(&frame, deadline);
         if let Err(error) = sent {
             self.connection_lost(Some(wire::Error::Io(error)));

@@ -173,6 +173,12 @@ pub const RECORDS_DISORDER: usize = 64;
 pub const MAX_GAP: usize = 100_000;
 /// Messages that one write of /open shows, and one CHAT_RECEIVED then names. client/talk.rs.
 pub const OPEN_PAGE: usize = 100;
+/// Columns of a row, at least and at most. client/screen.rs, client/settings.rs.
+pub const MIN_WIDTH: usize = 20;
+/// See `MIN_WIDTH`.
+pub const MAX_WIDTH: usize = 1000;
+/// Columns where nobody says how many: two consoles often share a screen. client/screen.rs.
+pub const USUAL_WIDTH: usize = 60;
 /// Batches of lines that wait for a stopped screen (Ctrl-S); what comes then is dropped or stays unread. client/screen.rs.
 pub const SCREEN_BATCHES: usize = 1000;
 /// Ids that a client remembers, so that none is shown twice. client/conversation.rs.

@@ -18,6 +18,9 @@ pub struct Socket {
     /// How long the system lets a recv or send wait, in milliseconds; at first for ever.
     recv_timeout: AtomicU64,
     send_timeout: AtomicU64,
+    /// Bytes so far.
+    sent: AtomicU64,
+    received: AtomicU64,
 }
 
 /// socket, bind and listen: `std` makes the three calls in one, with a queue of 128 that wait for accept.
@@ -40,7 +43,9 @@ pub fn connect(address: SocketAddr, deadline: Duration) -> io::Result<Socket> {
 /// Nagle's algorithm off: it would hold back a small frame for 40 ms, to fill a segment with the next.
 fn prepared(stream: TcpStream, peer: SocketAddr) -> Socket {
     let _ = stream.set_nodelay(true); // an error: the connection is gone already, as recv will find
-    Socket { stream, peer, recv_timeout: AtomicU64::new(u64::MAX), send_timeout: AtomicU64::new(u64::MAX) }
+    let never = || AtomicU64::new(u64::MAX);
+    let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
+    Socket { stream, peer, recv_timeout: never(), send_timeout: never(), sent, received }
 }
 
 impl Socket {
@@ -57,7 +62,10 @@ impl Socket {
             let received = (&self.stream).read(buffer);
             match received {
                 Err(error) if is_pause(&error) => continue,
-                other => return other,
+                other => {
+                    self.received.fetch_add(*other.as_ref().unwrap_or(&0) as u64, Relaxed);
+                    return other;
+                }
             }
         }
     }
@@ -71,12 +79,20 @@ impl Socket {
             let sent = (&self.stream).write(rest);
             match sent {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => rest = &rest[count..],
+                Ok(count) => {
+                    self.sent.fetch_add(count as u64, Relaxed);
+                    rest = &rest[count..];
+                }
                 Err(error) if is_pause(&error) => continue,
                 Err(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Bytes sent and received so far.
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.sent.load(Relaxed), self.received.load(Relaxed))
     }
 
     /// shutdown(SHUT_WR): the peer reads what was sent, then an end; it can still send.

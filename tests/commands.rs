@@ -290,3 +290,110 @@ fn a_moment_that_the_calendar_lacks_is_none() {
     }
     assert_eq!(since_1970(Civil { year: 1969, ..moment(12, 31, 0) }, 0), None);
 }
+
+#[test]
+fn a_word_between_colons_becomes_an_emoji_and_a_text_of_emoji_alone_is_one() {
+    let server = Server::start();
+    friends(&server);
+    let mut bob = talking(&server, &[], "bob", "alice");
+    let lines = [
+        "/login alice 123456",
+        "/open bob",
+        "写完了 :smile:",
+        ":微笑: :smile::heart:",
+        "at 12:30:45 :nothing: a:b",
+        "😀👍",
+        "/history type:emoji",
+        "/emoji sm",
+        "/表情 nothing",
+    ];
+    let (code, printed) = script(&server, &[], &lines);
+    for text in ["写完了 😀", "😀 😀💖", "at 12:30:45 :nothing: a:b", "😀👍"] {
+        let line = bob.expect("Alice: ");
+        assert_eq!(line, format!("Alice: {text}"));
+    }
+    let history = printed.iter().skip_while(|line| !line.contains("Alice: "));
+    let history: Vec<&str> = history.map(|line| line.split("Alice: ").last().expect("a piece")).collect();
+    let expected =
+        ["😀 😀💖", "😀👍", "  messages 2", "  😀 :smile:", "! no emoji is called nothing: /emoji lists all"];
+    assert_eq!((code, &history[..5]), (1, &expected[..]));
+    let (_, printed) = script(&server, &["--lang", "zh"], &["/emoji", "/emoji 微笑"]);
+    assert_eq!(printed.len(), 1 + 5 + 1 + 1, "eight a row, forty in all: {printed:?}");
+    assert_eq!(printed[6], "  😀 :微笑:");
+}
+
+#[test]
+fn the_state_the_language_and_the_width_can_be_asked_and_changed() {
+    let server = Server::start();
+    friends(&server);
+    let lines = [
+        "/status",
+        "/login alice 123456",
+        "/open bob",
+        "hello",
+        "/status",
+        "/width",
+        "/width 80",
+        "/width 19",
+        "/width x",
+        "/lang zh",
+        "/宽度",
+        "/lang fr",
+        "/语言 en",
+    ];
+    let (code, printed) = script(&server, &["--timeZone", "+00:00"], &lines);
+    let row = |line: &str| {
+        let (name, value) = line.trim_start().split_once("  ").expect("two columns");
+        (name.to_owned(), value.trim_start().to_owned())
+    };
+    let status: Vec<_> = printed[1..9].iter().map(|line| row(line)).collect();
+    let names = ["server", "user", "since", "conversation", "frames", "bytes", "unread", "width"];
+    assert!(status.iter().map(|(name, _)| name).eq(names), "{status:?}");
+    let server_row = ("server".to_owned(), server.chat.to_string());
+    assert_eq!(status[0], server_row);
+    assert!(status[1..6].iter().all(|(_, value)| value == "-"), "{status:?}");
+    let status: Vec<_> = printed[13..21].iter().map(|line| row(line)).collect();
+    assert_eq!((&*status[1].1, &*status[3].1, &*status[6].1), ("alice", "bob", "0"));
+    let today = civil(minim::clock::now_ms(), 0);
+    assert!(status[2].1.starts_with(&today.year.to_string()) && status[2].1.len() == 16, "{status:?}");
+    // LOGIN, PING, CHAT_SEND_MSG; LOGIN_OK, FRIEND_STATE, PONG, ACK
+    assert_eq!(status[4].1, "sent 3, received 4");
+    let bytes: Vec<u64> =
+        status[5].1.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+    assert!(bytes.len() == 2 && bytes.iter().all(|bytes| (150..2000).contains(bytes)), "{status:?}");
+    let expected = [
+        "  width is 60",
+        "  width is 80",
+        "! /width needs N (20 to 1000): /width [N]",
+        "! /width needs N (20 to 1000): /width [N]",
+        "  语言：中文",
+        "  宽度：80 列",
+        "! /lang 缺少 语言（en 或 zh）：/lang en|zh",
+        "  language is en",
+        "  goodbye",
+        "! commands failed: 3",
+    ];
+    assert_eq!((code, &printed[21..]), (1, &expected.map(str::to_owned)[..]));
+}
+
+#[test]
+fn each_command_has_its_page() {
+    let server = Server::start();
+    let lines = ["/help", "/help add", "/帮助 /建群", "/h typing", "/help ad", "/help nothing"];
+    let (_, printed) = script(&server, &[], &lines);
+    let commands = printed.iter().filter(|line| line.starts_with("  /")).count();
+    assert!(commands > 35, "{printed:?}");
+    let page = [
+        "  /add WHO",
+        "  asks somebody to be friends",
+        "  example: /add bob",
+        "  on the wire: GET /canAddFriends, GET /addFriendsOrGroup",
+        "  WHO: a login name, a username that one known person has, or @UID; with spaces in quotes",
+        "  /create GNAME [WHO...]",
+    ];
+    let at = printed.iter().position(|line| line == page[0]).expect("the page");
+    assert_eq!(printed[at..at + page.len()], page.map(str::to_owned));
+    assert!(printed.contains(&"! unknown command /ad, did you mean /add?".to_owned()));
+    assert!(printed.contains(&"! unknown command /nothing, /help lists all".to_owned()));
+    assert!(printed.iter().any(|line| line.contains("Ctrl-R")), "{printed:?}");
+}

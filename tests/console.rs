@@ -187,7 +187,10 @@ fn what_cannot_be_done_says_why_and_what_helps() {
         ("/close", "! nobody is listening: /open WHO first, or /msg WHO TEXT"),
         ("/help /m", "  /msg WHO|GROUP TEXT"),
         ("", "  sends one message without opening"),
+        ("", "  example: /msg bob see you at nine"),
         ("", "  on the wire: CHAT_SEND_MSG"),
+        ("", "  WHO: a login name"),
+        ("", "  GROUP: #GNAME or #GID"),
         ("/logout", "  logged out"),
         ("/q", "  goodbye"),
         ("", "! commands failed: 17"),
@@ -550,13 +553,13 @@ fn every_word_stands_in_both_languages_once_and_is_used() {
             assert_eq!(places(english), places(chinese), "{key}");
         }
         let group = key.split('.').next().expect("a key");
-        let by_group =
-            ["help", "usage", "wire", "argument", "refused", "sex", "request", "group"].contains(&group);
+        let by_group = ["help", "usage", "example", "wire", "argument", "refused", "sex", "request", "group"]
+            .contains(&group);
         let base = key.strip_suffix(".shown").unwrap_or(key);
         assert!(by_group || source.contains(&format!("\"{base}\"")), "{key} is not used");
     }
     for name in source.split("name: \"").skip(1).map(|rest| rest.split('"').next().expect("a name")) {
-        for part in ["help", "usage", "wire"] {
+        for part in ["help", "usage", "example", "wire"] {
             assert!(seen.contains_key(format!("{part}.{name}").as_str()), "{part}.{name} is missing");
         }
     }

@@ -8,7 +8,7 @@
 //! answer in words.txt.
 
 use crate::client::arguments::{show_rows, text_of, words_of};
-use crate::client::{Client, Failure, account, groups, history, people, profile, talk};
+use crate::client::{Client, Failure, account, emoji, groups, history, people, profile, settings, talk};
 
 /// One command.
 struct Command {
@@ -53,6 +53,10 @@ const COMMANDS: &[Command] = &[
     Command { name: "dissolve", alias: "解散",   short: "",  needs_login: true,  run: groups::dissolve },
     Command { name: "history",  alias: "记录",   short: "",  needs_login: true,  run: history::history },
     Command { name: "unread",   alias: "未读",   short: "u", needs_login: true,  run: talk::unread },
+    Command { name: "emoji",    alias: "表情",   short: "",  needs_login: false, run: emoji::list },
+    Command { name: "status",   alias: "状态",   short: "",  needs_login: false, run: settings::status },
+    Command { name: "lang",     alias: "语言",   short: "",  needs_login: false, run: settings::lang },
+    Command { name: "width",    alias: "宽度",   short: "",  needs_login: false, run: settings::width },
     Command { name: "wait",     alias: "等待",   short: "",  needs_login: false, run: talk::wait },
     Command { name: "help",     alias: "帮助",   short: "h", needs_login: false, run: help },
 ];
@@ -158,9 +162,21 @@ fn help(client: &mut Client, rest: &str) -> Result<(), Failure> {
         client.answer("help.text", &[]);
         return Ok(());
     }
+    if ["typing", "输入"].contains(&word) {
+        for key in ["typing.keys", "typing.long", "typing.chinese", "typing.hidden"] {
+            client.answer(key, &[]);
+        }
+        return Ok(());
+    }
     let command = command(word).ok_or_else(|| unknown_command(client, word))?;
-    for part in ["usage", "help", "wire"] {
+    let usage = words.say(&format!("usage.{}", command.name), &[]);
+    for part in ["usage", "help", "example", "wire"] {
         client.answer(&format!("{part}.{}", command.name), &[]);
+    }
+    for (word, key) in [("WHO", "help.WHO"), ("GROUP", "help.GROUP")] {
+        if usage.contains(word) {
+            client.answer(key, &[]);
+        }
     }
     Ok(())
 }

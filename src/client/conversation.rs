@@ -13,6 +13,7 @@ use crate::client::screen::Line;
 use crate::client::width::{cut, width};
 use crate::client::words::{Values, Words};
 use crate::client::{Client, Failure, groups};
+use crate::clock::now_ms;
 use crate::harmless::{harmless, harmless_name};
 use crate::limits::{DATABASE_AGAIN, MAX_SEEN, MAX_SHOWN_LINES, patiently};
 use crate::message::{ChatSendMsg, Code, Envelope, FromClient, FromServer, Refusal, User};
@@ -71,6 +72,8 @@ pub struct Session {
     pub seen: BTreeSet<u64>,
     /// In the order in which they were typed.
     pub unsent: VecDeque<Unsent>,
+    /// When LOGIN was, in milliseconds since 1970.
+    pub since: u64,
     /// Up to which id the records of a conversation are complete; none where that could not be found out.
     pub recorded: BTreeMap<Conversation, Option<u64>>,
     /// That records cannot be written was said.
@@ -96,6 +99,7 @@ impl Session {
             unread: BTreeMap::new(),
             seen: BTreeSet::new(),
             unsent: VecDeque::new(),
+            since: now_ms(),
             recorded: BTreeMap::new(),
             cannot_record: false,
             earlier: None,

@@ -12,7 +12,7 @@ use std::thread::{self, JoinHandle};
 use crate::client::Event;
 use crate::client::width::broken;
 use crate::clock::{Civil, civil};
-use crate::limits::SCREEN_BATCHES;
+use crate::limits::{MAX_WIDTH, MIN_WIDTH, SCREEN_BATCHES, USUAL_WIDTH};
 
 /// What the output is, and what it understands.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +35,7 @@ impl Look {
         let is_old_windows = cfg!(windows) && !is_set("WT_SESSION") && !is_set("TERM");
         let has_escapes = is_terminal && variable("TERM") != "dumb" && !is_old_windows;
         let has_colours = has_escapes && variable("NO_COLOR").is_empty();
-        let width = variable("COLUMNS").parse().unwrap_or(60).clamp(20, 1000);
+        let width = variable("COLUMNS").parse().unwrap_or(USUAL_WIDTH).clamp(MIN_WIDTH, MAX_WIDTH);
         Look { is_terminal, has_escapes, has_colours, width }
     }
 }
@@ -66,6 +66,8 @@ enum Order {
     Typed(bool),
     /// The input ended without Enter.
     InputEnded,
+    /// Rows have so many columns from here on.
+    Width(usize),
 }
 
 /// The way to the screen's thread.
@@ -104,6 +106,11 @@ impl Screen {
     /// Enter was pressed: no prompt stands now. `held_password`: the row is to be erased.
     pub fn typed(&self, held_password: bool) {
         self.order(Order::Typed(held_password));
+    }
+
+    /// The window has so many columns now.
+    pub fn set_width(&self, columns: usize) {
+        self.order(Order::Width(columns));
     }
 
     /// There will be no more input.
@@ -146,6 +153,10 @@ fn paint_all(painter: &mut Painter, to_do: &Receiver<Order>, to_main: &Sender<Ev
             Order::Prompt(text, is_concealed) => painter.prompt(text, *is_concealed),
             Order::Typed(held_password) => painter.typed(*held_password),
             Order::InputEnded => painter.input_ended(),
+            Order::Width(columns) => {
+                painter.look.width = *columns;
+                Ok(())
+            }
         };
         let shown = match (painted, &order) {
             (Err(_), _) => {

@@ -1,0 +1,63 @@
+//! The commands about the program itself: how things stand, language, width.
+//!
+//! Not here: what can be set at the start alone (config.rs).
+
+use crate::client::arguments::{needs, show_rows};
+use crate::client::words::Words;
+use crate::client::{Client, Failure};
+use crate::clock::{Civil, civil};
+use crate::config::Lang;
+use crate::harmless::harmless_name;
+use crate::limits::{MAX_WIDTH, MIN_WIDTH};
+
+/// `/status`: a name and a value in each row.
+pub fn status(client: &mut Client, _: &str) -> Result<(), Failure> {
+    let words = client.words;
+    let none = || words.say("row.unknown", &[]);
+    let (session, connection) = (client.session.as_ref(), client.connection.as_ref());
+    let since = |ms: u64| {
+        let Civil { year, month, day, hour, minute, .. } = civil(ms, client.config.offset());
+        format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}")
+    };
+    let each_way =
+        |(sent, received): (u64, u64)| words.say("status.eachWay", &[("N", &sent), ("M", &received)]);
+    let open = session.and_then(|session| Some(session.conversation_name(session.open?)));
+    let rows = [
+        ("status.server", client.address().to_string()),
+        ("status.user", session.map_or_else(none, |session| harmless_name(&session.me.login_name))),
+        ("status.since", session.map_or_else(none, |session| since(session.since))),
+        ("status.conversation", open.unwrap_or_else(none)),
+        ("status.frames", connection.map_or_else(none, |connection| each_way(connection.frames))),
+        ("status.bytes", connection.map_or_else(none, |connection| each_way(connection.socket.bytes()))),
+        ("status.unread", session.map_or(0, |session| session.unread_in_all()).to_string()),
+        ("status.width", client.look.width.to_string()),
+    ];
+    let rows: Vec<Vec<String>> =
+        rows.into_iter().map(|(key, value)| vec![words.say(key, &[]), value]).collect();
+    show_rows(client, &rows);
+    Ok(())
+}
+
+/// `/lang en|zh`. Times stay in the zone in which they are.
+pub fn lang(client: &mut Client, rest: &str) -> Result<(), Failure> {
+    let lang = match rest {
+        "en" => Lang::En,
+        "zh" => Lang::Zh,
+        _ => return Err(needs(client, "LANG")),
+    };
+    client.words = Words(lang);
+    client.answer("lang", &[]);
+    Ok(())
+}
+
+/// `/width [N]`: into so many columns rows are broken that come while a line is typed.
+pub fn width(client: &mut Client, rest: &str) -> Result<(), Failure> {
+    if !rest.is_empty() {
+        let columns = rest.parse().ok().filter(|columns| (MIN_WIDTH..=MAX_WIDTH).contains(columns));
+        client.look.width = columns.ok_or_else(|| needs(client, "WIDTH"))?;
+        client.screen.set_width(client.look.width);
+    }
+    let columns = client.look.width;
+    client.answer("width", &[("N", &columns)]);
+    Ok(())
+}
