@@ -93,13 +93,17 @@ pub struct Fields {
 impl Fields {
     /// From one JSON object. A name given twice is refused: two readers could take two different ones.
     pub fn from_json(body: &[u8]) -> Result<Fields, Refusal> {
-        let mut json = serde_json::Deserializer::from_slice(body);
+        let text = std::str::from_utf8(body).map_err(|_| Refusal::bad("text that is not UTF-8"))?; // also in what is passed over
+        let mut json = serde_json::Deserializer::from_str(text);
         let fields = json.deserialize_map(Members).and_then(|fields| json.end().map(|()| fields));
         fields.map_err(|error| Refusal::bad(shortened(&format!("no JSON object: {error}"))))
     }
 
     /// From the arguments of HTTP and, behind them, the members of a JSON body.
     pub fn from_arguments(pairs: Vec<(String, String)>, json: Fields) -> Result<Fields, Refusal> {
+        if pairs.len() + json.values.len() > MAX_ARGUMENTS {
+            return Err(Refusal::bad("too many arguments"));
+        }
         let mut fields = Fields { values: json.values, lenient: true };
         for (name, value) in pairs {
             if fields.has(&name) {

@@ -19,21 +19,21 @@ use std::mem::take;
 
 pub use self::connection::{Channel, Connection};
 pub use self::form::{parse_form, percent_encode};
-pub use self::head::{Fields, Framing, METHODS, RequestHead, ResponseHead};
+pub use self::head::{Authority, Framing, Header, METHODS, RequestHead, ResponseHead};
 use self::head::{field_line, is_tchar};
 pub use self::response::{Response, imf_fixdate, write_request};
 use crate::limits::*;
 
 /// Why a message could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpError {
-    /// Status and reason: grammar or a limit is broken, and nobody knows where the message ends.
+    /// Status and reason: grammar or a limit is broken. Where the message ends is not known any more, or not looked for.
     Refused(u16, &'static str),
     /// 400 and the reason: path, query or form are broken, but the message is whole, so the connection lives.
-    BadArgument(&'static str),
+    BadArgument(String),
     /// 413: the body has, or announces, more octets than this limit.
     BodyTooLong(usize),
-    /// The channel failed. `UnexpectedEof`: it ended before the first octet of a response.
+    /// The channel failed. `UnexpectedEof`: it ended before the first octet of a response, or within a frame.
     Io(ErrorKind),
 }
 
@@ -44,10 +44,10 @@ const CUT_SHORT: HttpError = HttpError::Refused(400, "the connection ended withi
 
 impl HttpError {
     /// What the peer gets: status (0: nothing would reach it), whether the connection closes, the reason.
-    pub fn outcome(self) -> (u16, bool, String) {
+    pub fn outcome(&self) -> (u16, bool, String) {
         match self {
-            HttpError::Refused(status, text) => (status, true, text.into()),
-            HttpError::BadArgument(text) => (400, false, text.into()),
+            HttpError::Refused(status, text) => (*status, true, (*text).to_owned()),
+            HttpError::BadArgument(text) => (400, false, text.clone()),
             HttpError::BodyTooLong(limit) => (413, true, format!("a body of over {limit} octets")),
             HttpError::Io(kind) => (0, true, format!("the connection failed: {kind}")),
         }
@@ -97,6 +97,11 @@ impl Input {
         self.octets.drain(..self.at); // no more than one line stays
         (self.at, self.looked) = (0, self.looked - self.at);
         &mut self.octets
+    }
+
+    /// Whether what was not used begins so.
+    fn begins_with(&self, octets: &[u8]) -> bool {
+        self.octets[self.at..].starts_with(octets)
     }
 
     /// Whether all was used.
@@ -158,71 +163,76 @@ const CRLF: usize = 2;
 /// All of it but the body, on its way.
 pub struct HeadParser<H> {
     head: Option<H>,
-    fields: FieldsParser,
+    header: HeaderParser,
 }
 
 /// start-line = request-line / status-line        what differs between the two
-pub trait Head: Sized {
+pub trait Head: Default {
     /// Whether a line that begins with a blank goes on with the value before it (RFC 9112 §5.2); else it is refused.
     const FOLDING: bool;
     /// The head that such a line begins.
     fn begin(start_line: &str) -> Result<Self>;
-    /// Its fields, and what they say of the whole.
-    fn complete(&mut self, fields: Fields) -> Result<()>;
+    /// Its header, and what that says of the whole.
+    fn complete(&mut self, header: Header) -> Result<()>;
 }
 
 impl<H: Head> Default for HeadParser<H> {
     /// Of a head of which nothing came.
     fn default() -> HeadParser<H> {
-        HeadParser { head: None, fields: FieldsParser::new(MAX_HEAD, H::FOLDING) }
+        HeadParser { head: None, header: HeaderParser::new(MAX_HEAD, H::FOLDING) }
     }
 }
 
 impl<H: Head> HeadParser<H> {
     /// The head, once it is whole.
     pub fn parse(&mut self, input: &mut Input) -> Result<Parsed<H>> {
-        if self.head.is_none() {
-            let Complete(line) = input.line(MAX_REQUEST_LINE, 414, "the first line is too long")? else {
-                return Ok(Partial);
-            };
-            self.fields.room -= line.len() + CRLF;
-            self.head = Some(H::begin(&line)?);
-        }
-        let Complete(fields) = self.fields.parse(input)? else { return Ok(Partial) };
-        if let Some(head) = &mut self.head {
-            head.complete(fields)?;
-        }
-        Ok(self.head.take().map_or(Partial, Complete)) // it is there: it was begun above
+        let head = match &mut self.head {
+            Some(head) => head,
+            None => {
+                let start = input.at;
+                let Complete(line) = input.line(MAX_REQUEST_LINE, 414, "the first line is too long")? else {
+                    return Ok(Partial);
+                };
+                self.header.room -= input.at - start;
+                self.head.insert(H::begin(&line)?)
+            }
+        };
+        let Complete(header) = self.header.parse(input)? else { return Ok(Partial) };
+        head.complete(header)?;
+        Ok(Complete(take(head)))
     }
 
-    /// What is known of it before it is whole.
-    pub fn begun(&self) -> Option<&H> {
-        self.head.as_ref()
+    /// Whether its first line was used.
+    fn has_begun(&self) -> bool {
+        self.head.is_some()
     }
 }
 
 /// *( field-line CRLF ) CRLF        a header or trailer on its way
-struct FieldsParser {
-    fields: Fields,
-    /// Octets that its lines may still have.
+struct HeaderParser {
+    header: Header,
+    /// Octets that its lines may still have, the empty one not counted.
     room: usize,
     folding: bool,
 }
 
-impl FieldsParser {
-    fn new(room: usize, folding: bool) -> FieldsParser {
-        FieldsParser { fields: Fields::default(), room, folding }
+impl HeaderParser {
+    fn new(room: usize, folding: bool) -> HeaderParser {
+        HeaderParser { header: Header::default(), room: room - CRLF, folding }
     }
 
-    fn parse(&mut self, input: &mut Input) -> Result<Parsed<Fields>> {
-        let lines = &mut self.fields.lines;
+    fn parse(&mut self, input: &mut Input) -> Result<Parsed<Header>> {
+        let lines = &mut self.header.lines;
         while lines.len() <= MAX_FIELDS {
-            let Complete(line) = input.line(self.room, 431, "the fields are too long")? else {
+            let (start, limit) = (input.at, self.room.saturating_sub(CRLF));
+            let Complete(line) = input.line(limit, 431, "the fields are too long")? else {
                 return Ok(Partial);
             };
-            self.room = self.room.saturating_sub(line.len() + CRLF);
+            if line.is_empty() {
+                return Ok(Complete(take(&mut self.header)));
+            }
+            self.room -= input.at - start;
             match lines.last_mut() {
-                _ if line.is_empty() => return Ok(Complete(take(&mut self.fields))),
                 Some((_, value)) if self.folding && line.starts_with(BLANKS) => {
                     *value += " ";
                     *value += line.trim_matches(BLANKS);
@@ -243,7 +253,7 @@ pub struct BodyParser {
     part: Part,
     /// Octets that sizes and extensions of chunks may still have.
     room: usize,
-    trailer: FieldsParser,
+    trailer: HeaderParser,
 }
 
 /// Where we are in a chunked body.
@@ -256,7 +266,7 @@ enum Part {
 impl BodyParser {
     /// Of a body of which nothing was used.
     pub fn new(framing: Framing, limit: usize) -> BodyParser {
-        let trailer = FieldsParser::new(MAX_TRAILER, false);
+        let trailer = HeaderParser::new(MAX_TRAILER, false);
         BodyParser { framing, limit, body: Vec::new(), part: Part::Size, room: MAX_CHUNK_OVERHEAD, trailer }
     }
 
@@ -294,12 +304,12 @@ impl BodyParser {
         loop {
             match self.part {
                 Part::Size => {
-                    let longest = MAX_CHUNK_LINE.min(self.room);
+                    let (start, longest) = (input.at, MAX_CHUNK_LINE.min(self.room));
                     let Complete(line) = input.line(longest, 400, "too much between the chunks' data")?
                     else {
                         return Ok(Partial);
                     };
-                    self.room = self.room.saturating_sub(line.len() + 2 * CRLF); // its own, and that of its data
+                    self.room = self.room.saturating_sub(input.at - start + CRLF); // that of its data, too
                     let digits = line.split(';').next().unwrap_or("");
                     self.part = match number(digits.trim_end_matches(BLANKS), 16) {
                         None => return refused(400, "a chunk begins with its size in hex digits"),
@@ -351,4 +361,4 @@ fn octets(text: &str) -> Vec<u8> {
 }
 
 /// OWS = *( SP / HTAB )        RFC 9110 §5.6.3; `trim` alone would take VT, FF and NBSP too.
-const BLANKS: [char; 2] = [' ', '\t'];
+pub const BLANKS: [char; 2] = [' ', '\t'];

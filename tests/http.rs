@@ -356,6 +356,24 @@ fn methods_paths_and_types_that_do_not_fit_have_their_status() {
         ("POST", "/getFriendsById", "", "a=b", 415),
         ("POST", "/getFriendsById", "Content-Type: application/json; charset=gbk\r\n", "{}", 415),
         ("POST", "/getFriendsById", JSON, "", 400),
+        ("POST", "/getFriendsById", "Content-Type: application/json; charset =latin1\r\n", "{}", 415),
+        (
+            "POST",
+            "/getFriendsById",
+            "Content-Type: application/json;charset=utf-8;charset=latin1\r\n",
+            "{}",
+            415,
+        ),
+        ("POST", "/getFriendsById", "Content-Type: application/json;charset=\"\"utf-8\r\n", "{}", 415),
+        ("POST", "/getFriendsById", "Content-Type: application/json\u{a0}\r\n", "{}", 415),
+        ("POST", "/getFriendsById", &(FORM.to_owned() + JSON), "{}", 415),
+        (
+            "POST",
+            "/getFriendsById",
+            "Content-Type: Application/JSON ;x=\"a;charset=b\" ; ;charset=\"UTF-8\"\r\n",
+            "{}",
+            200,
+        ),
         ("POST", "/getFriendsById", JSON, "[]", 400),
         ("POST", "/getFriendsById", JSON, r#"{"a":1,"a":2}"#, 400),
         ("GET", "/getFriendsById", "Content-Type: text/plain\r\n", "ignored", 200),
@@ -395,8 +413,28 @@ fn another_name_and_another_site_are_turned_away() {
         assert_eq!(ask_as(&ours, &format!("{line}\r\n")), 200, "{line}");
     }
     assert_eq!(ask_as(&ours, &format!("Origin: http://{ours}\r\nReferer: http://{ours}/x\r\n")), 200);
+    for (host, line) in [
+        (&*ours, "Referer: /page"),
+        (&ours, "Referer: page?x=a:b"),
+        (&ours, &format!("Referer: HTTP://{ours}?x=1")),
+        ("127.0.0.1:", "Origin: http://127.0.0.1"),
+        ("LOCALHOST", "Origin: http://localhost:80"),
+    ] {
+        assert_eq!(ask_as(host, &format!("{line}\r\n")), 200, "{line}");
+    }
+    let nobody = |line: &str| {
+        let request = format!("GET /checkLoginName?loginName=x HTTP/1.0\r\n{line}\r\n\r\n");
+        server.raw_http(request.as_bytes()).0[9..12].to_owned()
+    };
+    assert_eq!(
+        [nobody("A: b"), nobody("Origin: http://:80"), nobody("Referer: http:///x")],
+        ["200", "403", "403"]
+    );
     for line in [
         "Origin: null",
+        "Origin: /",
+        "Referer: //attacker.example/page",
+        "Referer: about:blank",
         "Origin: http://127.0.0.1:1",
         "Origin: https://127.0.0.1",
         "Origin: http://attacker.example",
@@ -406,6 +444,47 @@ fn another_name_and_another_site_are_turned_away() {
     ] {
         assert_eq!(ask_as(&ours, &format!("{line}\r\n")), 403, "{line}");
     }
+}
+
+#[test]
+fn who_waits_to_be_asked_for_a_body_is_refused_before_it() {
+    let server = Server::start();
+    for lines in [FORM, "Content-Type: text/plain\r\n"] {
+        let request = format!(
+            "POST /logout HTTP/1.1\r\nHost: {}\r\n{lines}Content-Length: 1\r\nExpect: 100-continue\r\n\r\n",
+            server.http
+        );
+        let (head, _) = server.raw_http(request.as_bytes());
+        let status = if lines == FORM { "401" } else { "415" };
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {status} ")) && head.contains("Connection: close"),
+            "{head}"
+        );
+    }
+}
+
+#[test]
+fn all_arguments_together_are_counted_and_all_of_a_body_is_text() {
+    let server = Server::start();
+    let members: Vec<String> = (1..=32).map(|number| format!("\"b{number}\":1")).collect();
+    let json = |count: usize| format!("{{{}}}", members[..count].join(","));
+    let query: Vec<String> = (1..=32).map(|number| format!("a{number}=1")).collect();
+    let status = |query: &str, body: &str| {
+        ask(&server, "POST", &format!("/checkLoginName?{query}"), JSON, body).2["text"].clone()
+    };
+    assert_eq!(status(&query.join("&"), &json(32)), "loginName: missing");
+    assert_eq!(status(&(query.join("&") + "&c=1"), &json(32)), "too many arguments");
+    let body = [&b"{\"loginName\":\"a\",\"x\":[[\"\xff\"]]}"[..], b""].concat();
+    let head = format!(
+        "POST /checkLoginName HTTP/1.1\r\nHost: {}\r\n{JSON}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        server.http,
+        body.len()
+    );
+    let (head, answer) = server.raw_http(&[head.as_bytes(), &body].concat());
+    assert!(
+        head.starts_with("HTTP/1.1 400 ") && answer.contains("text that is not UTF-8"),
+        "{head} {answer}"
+    );
 }
 
 #[test]

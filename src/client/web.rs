@@ -95,7 +95,8 @@ impl Client {
 
         let mut connection = Connection::new(channel, Vec::new(), Instant::now(), config.patience);
         let sent = connection.send(&request);
-        let response = sent.and_then(|()| connection.read_response(method, MAX_HTTP_ANSWER, false));
+        let response =
+            sent.and_then(|()| connection.read_response(method, MAX_HTTP_ANSWER, config.http == Http::Plain));
         response.map_err(|_| self.no_answer())
     }
 }

@@ -75,14 +75,22 @@ impl Connection {
         }
         self.requests += 1;
         let mut parser = HeadParser::<RequestHead>::default();
-        let head = self.read(|input| parser.parse(input));
-        let begun = head.as_ref().ok().or(parser.begun());
-        self.head_only = begun.is_some_and(|head| head.method == "HEAD"); // errors too are answered without a body
+        let mut head_only = false; // the answer to HEAD has no body, also where something is wrong with it
+        let head = self.read(|input| {
+            head_only |= !parser.has_begun() && input.begins_with(b"HEAD ");
+            parser.parse(input)
+        });
+        self.head_only = head_only;
         let head = head?;
         self.framing = head.framing;
         self.continue_due = head.expects_continue && self.body_left() && self.input.is_empty();
-        self.close_asked = head.minor == 0 || head.fields.has_token("Connection", "close");
+        self.close_asked = head.minor == 0 || head.header.has_token("Connection", "close");
         Ok(Some(head))
+    }
+
+    /// Whether the client sends the body only when asked for it; a refusal can come first.
+    pub fn waits_to_be_asked(&self) -> bool {
+        self.continue_due
     }
 
     /// The body, at most `limit` octets, without chunks and trailer.
@@ -105,7 +113,7 @@ impl Connection {
         }
     }
 
-    /// Writes the answer. The only place that decides whether the connection lives; false: it is over.
+    /// Writes the answer. Here it is decided whether the connection lives, from all that asks for a close; false: it is over.
     pub fn write_response(&mut self, response: &Response) -> bool {
         let close_asked = response.close || self.close_asked;
         let close = close_asked || self.body_left() || self.requests >= MAX_REQUESTS;
@@ -155,13 +163,13 @@ impl Connection {
             if head.status >= 200 {
                 let doubtful = match self.framing {
                     Framing::Length(_) => false,
-                    Framing::Chunked => head.fields.all("Content-Length").next().is_some(), // §6.3 rule 3
+                    Framing::Chunked => head.header.all("Content-Length").next().is_some(), // §6.3 rule 3
                     Framing::UntilClose => true,
                 };
                 let mut response = Response::new(head.status, self.read_body(limit)?);
-                response.close = doubtful || head.minor == 0 || head.fields.has_token("Connection", "close");
+                response.close = doubtful || head.minor == 0 || head.header.has_token("Connection", "close");
                 response.close |= !self.input.is_empty();
-                response.fields = head.fields;
+                response.header = head.header;
                 return Ok(response);
             }
         }

@@ -1,11 +1,11 @@
 //! Arguments as a form or query has them (RFC 3986 §2.1, WHATWG URL §5.1).
 
 use super::{HttpError, Result, number, octets, text};
-use crate::limits::MAX_ARGUMENTS;
+use crate::limits::{MAX_ARGUMENTS, MAX_REPEATED};
 
-/// pct-encoded = "%" HEXDIG HEXDIG        RFC 3986 §2.1; decoded once, then strictly UTF-8.
-pub fn percent_decode(text: &str) -> Result<String> {
-    const WRONG: HttpError = HttpError::BadArgument("% without two hex digits behind it");
+/// pct-encoded = "%" HEXDIG HEXDIG        RFC 3986 §2.1; decoded once, then strictly UTF-8. The error says what is wrong.
+pub fn percent_decode(text: &str) -> std::result::Result<String, &'static str> {
+    const WRONG: &str = "% without two hex digits behind it";
     let mut pieces = text.split('%');
     let mut decoded = octets(pieces.next().unwrap_or(""));
     for piece in pieces {
@@ -13,7 +13,7 @@ pub fn percent_decode(text: &str) -> Result<String> {
         decoded.push(number(digits, 16).ok_or(WRONG)? as u8);
         decoded.extend(octets(rest));
     }
-    String::from_utf8(decoded).map_err(|_| HttpError::BadArgument("text that is not UTF-8"))
+    String::from_utf8(decoded).map_err(|_| "text that is not UTF-8")
 }
 
 /// The arguments of a query or form, decoded (WHATWG URL §5.1). Equal names stay, for the caller to name.
@@ -22,10 +22,13 @@ pub fn parse_form(form: &[u8]) -> Result<Vec<(String, String)>> {
     let mut arguments = Vec::new();
     for piece in form.split('&').filter(|piece| !piece.is_empty()) {
         if arguments.len() == MAX_ARGUMENTS {
-            return Err(HttpError::BadArgument("too many arguments"));
+            return Err(HttpError::BadArgument("too many arguments".to_owned()));
         }
         let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
-        arguments.push((percent_decode(name)?, percent_decode(value)?));
+        let wrong = |of: &str, why: &str| HttpError::BadArgument(format!("{of}: {why}"));
+        let name = percent_decode(name).map_err(|why| wrong("the name of an argument", why))?;
+        let shown: String = name.chars().take(MAX_REPEATED).collect();
+        arguments.push((name, percent_decode(value).map_err(|why| wrong(&shown, why))?));
     }
     Ok(arguments)
 }

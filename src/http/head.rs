@@ -6,7 +6,7 @@
 use std::net::Ipv6Addr;
 
 use super::form::percent_decode;
-use super::{BLANKS, Head, Result, number, octets, refused};
+use super::{BLANKS, Head, HttpError, Result, number, octets, refused};
 use crate::limits::MAX_METHOD;
 
 /// The methods of RFC 9110 §9 and RFC 5789. Another gets 501; one of these that a path doesn't take, 405.
@@ -18,16 +18,16 @@ pub const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT
 pub struct RequestHead {
     /// As it came: its case matters, and it may be none of `METHODS`.
     pub method: String,
-    /// As it came, percent-encoded; `*` only with OPTIONS, `/` with CONNECT.
+    /// As it came, percent-encoded; `*` only with OPTIONS, `/` where CONNECT names host and port.
     pub path: String,
     /// What stood behind the first `?`, for `parse_form`; may hold octets from 0x80.
     pub query: Vec<u8>,
     /// 0 is HTTP/1.0, all others are served as HTTP/1.1.
     pub minor: u8,
-    /// `host` or `host:port` of an absolute target, else of Host; may be empty. `None`: HTTP/1.0 without Host.
-    pub authority: Option<String>,
+    /// That of an absolute target, else of Host. `None`: HTTP/1.0 without Host.
+    pub authority: Option<Authority>,
     /// The header.
-    pub fields: Fields,
+    pub header: Header,
     /// Where its body ends.
     pub framing: Framing,
     /// The client may wait with the body until it is asked for it (RFC 9110 §10.1.1).
@@ -58,12 +58,12 @@ impl Head for RequestHead {
         Ok(head)
     }
 
-    fn complete(&mut self, fields: Fields) -> Result<()> {
-        self.framing = framing(&fields, self.minor, true)?;
-        let host = host(&fields, self.minor)?;
+    fn complete(&mut self, header: Header) -> Result<()> {
+        self.framing = framing(&header, self.minor, true)?;
+        let host = host(&header, self.minor)?;
         self.authority = self.authority.take().or(host); // an absolute target overrules Host (RFC 9112 §3.2.2)
-        self.expects_continue = expects_continue(&fields)? && self.minor > 0;
-        self.fields = fields;
+        self.expects_continue = expects_continue(&header)? && self.minor > 0;
+        self.header = header;
         Ok(())
     }
 }
@@ -71,7 +71,10 @@ impl Head for RequestHead {
 impl RequestHead {
     /// The path split at `/`, then decoded once: `%2F` is a part of its segment and separates nothing.
     pub fn path_segments(&self) -> Result<Vec<String>> {
-        self.path.split('/').skip(1).map(percent_decode).collect()
+        let segments = self.path.split('/').skip(1).map(percent_decode);
+        segments
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|why| HttpError::BadArgument(format!("path: {why}")))
     }
 
     /// request-target = origin-form / absolute-form / authority-form / asterisk-form        RFC 9112 §3.2
@@ -84,21 +87,26 @@ impl RequestHead {
         if !before.chars().all(|c| c.is_ascii_graphic()) || target.contains(['#', '\t']) {
             return refused(400, "an octet in the target must be percent-encoded");
         }
+        let is_digit = |c: char| c.is_ascii_digit(); // CONNECT must name a port (RFC 9110 §9.3.6)
         let (scheme, rest) = before.split_at_checked(7).unwrap_or(("", ""));
         let (authority, path) = match before {
             _ if before.starts_with('/') => (None, before),
-            "*" if self.method == "OPTIONS" => (None, before),
+            "*" if self.method == "OPTIONS" && target == "*" => (None, before),
             _ if scheme.eq_ignore_ascii_case("http://") => {
                 let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
                 (Some(authority), path)
             }
-            _ if self.method == "CONNECT" && before.contains(':') => (Some(before), ""),
+            _ if self.method == "CONNECT" && target.contains(':') && target.ends_with(is_digit) => {
+                (Some(target), "")
+            }
             _ => return refused(400, "a target is /path or http://host/path"),
         };
-        if authority.is_some_and(|name| !is_authority(name) || name.split(':').next() == Some("")) {
+        let authority =
+            authority.map(|text| Authority::parse(text).filter(|authority| !authority.host.is_empty()));
+        if authority == Some(None) {
             return refused(400, "a target names host or host:port");
         }
-        self.authority = authority.map(str::to_owned);
+        self.authority = authority.flatten();
         self.path = if path.is_empty() { "/" } else { path }.to_owned();
         self.query = octets(query);
         Ok(())
@@ -106,14 +114,14 @@ impl RequestHead {
 }
 
 /// Status line and header of one response.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ResponseHead {
     /// 0 is HTTP/1.0.
     pub minor: u8,
     /// 100 to 999.
     pub status: u16,
     /// The header.
-    pub fields: Fields,
+    pub header: Header,
 }
 
 impl Head for ResponseHead {
@@ -126,14 +134,14 @@ impl Head for ResponseHead {
         let status = words.next().filter(|word| word.len() == 3 && major == 1);
         match status.and_then(|digits| number(digits, 10)) {
             Some(status @ 100..) => {
-                Ok(ResponseHead { minor, status: status as u16, fields: Fields::default() })
+                Ok(ResponseHead { minor, status: status as u16, ..ResponseHead::default() })
             }
             _ => refused(400, "a status line is HTTP/1.1, three digits, a reason"),
         }
     }
 
-    fn complete(&mut self, fields: Fields) -> Result<()> {
-        self.fields = fields;
+    fn complete(&mut self, header: Header) -> Result<()> {
+        self.header = header;
         Ok(())
     }
 }
@@ -144,7 +152,7 @@ impl ResponseHead {
         match self.status {
             100..=199 | 204 | 304 => Ok(Framing::Length(0)),
             _ if method == "HEAD" => Ok(Framing::Length(0)),
-            _ => framing(&self.fields, self.minor, false),
+            _ => framing(&self.header, self.minor, false),
         }
     }
 }
@@ -159,7 +167,7 @@ pub fn is_tchar(letter: char) -> bool {
     letter.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(letter)
 }
 
-/// HTTP-version = "HTTP" "/" DIGIT "." DIGIT        RFC 9112 §2.3
+/// HTTP-version = %s"HTTP" "/" DIGIT "." DIGIT        RFC 9112 §2.3
 fn http_version(word: &str) -> Result<(u8, u8)> {
     match word.strip_prefix("HTTP/").map(str::as_bytes) {
         Some([major @ b'0'..=b'9', b'.', minor @ b'0'..=b'9']) => Ok((major - b'0', minor - b'0')),
@@ -167,33 +175,53 @@ fn http_version(word: &str) -> Result<(u8, u8)> {
     }
 }
 
-/// uri-host [ ":" port ], no user information                                RFC 9112 §3.2, RFC 3986 §3.2.2
-/// uri-host = "[" IPv6address "]" / *( unreserved / pct-encoded / sub-delims )
-fn is_authority(text: &str) -> bool {
-    let is_named = |c: char| c.is_ascii_alphanumeric() || "-._~%!$&'()*+,;=".contains(c);
-    let (host, port) = match text.rfind([':', ']']) {
-        Some(at) if text[at..].starts_with(':') => (&text[..at], &text[at + 1..]),
-        _ => (text, ""),
-    };
-    let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
-        None => host.chars().all(is_named),
-    };
-    is_host && port.chars().all(|c| c.is_ascii_digit())
+/// uri-host [ ":" port ], no user information          RFC 9110 §4.2, §7.2; RFC 3986 §3.2.2 and §3.2.3
+/// uri-host = "[" IPv6address "]" / IPv4address / reg-name        IPvFuture is left out: nobody has it
+/// reg-name = *( unreserved / pct-encoded / sub-delims )
+/// port     = *DIGIT
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Authority {
+    /// In small letters, without brackets; may be empty, which names nobody.
+    pub host: String,
+    /// 80 where none is said (RFC 9110 §4.2.1).
+    pub port: u16,
+}
+
+impl Authority {
+    /// None: this is no authority.
+    pub fn parse(text: &str) -> Option<Authority> {
+        let is_named = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=%".contains(c);
+        let (host, port) = match text.rfind([':', ']']) {
+            Some(at) if text[at..].starts_with(':') => (&text[..at], &text[at + 1..]),
+            _ => (text, ""),
+        };
+        let port = if port.is_empty() { 80 } else { u16::try_from(number(port, 10)?).ok()? };
+        let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            Some(address) => address.parse::<Ipv6Addr>().ok().map(|_| address),
+            None => Some(host).filter(|host| host.chars().all(is_named) && has_good_escapes(host)),
+        };
+        Some(Authority { host: host?.to_ascii_lowercase(), port })
+    }
+}
+
+/// pct-encoded = "%" HEXDIG HEXDIG        RFC 3986 §2.1
+fn has_good_escapes(text: &str) -> bool {
+    let is_good = |piece: &str| piece.get(..2).is_some_and(|digits| number(digits, 16).is_some());
+    text.split('%').skip(1).all(is_good)
 }
 
 /// One line of Host, well formed (RFC 9112 §3.2); whose name it is, others decide.
-fn host(fields: &Fields, minor: u8) -> Result<Option<String>> {
-    let hosts: Vec<&str> = fields.all("Host").collect();
+fn host(header: &Header, minor: u8) -> Result<Option<Authority>> {
+    let hosts: Vec<&str> = header.all("Host").collect();
     match hosts[..] {
-        [host] if is_authority(host) => Ok(Some(host.to_owned())),
         [] if minor == 0 => Ok(None),
+        [host] if let Some(host) = Authority::parse(host) => Ok(Some(host)),
         _ => refused(400, "a request has one Host: host or host:port"),
     }
 }
 
-fn expects_continue(fields: &Fields) -> Result<bool> {
-    let expectations: Vec<&str> = fields.all("Expect").collect();
+fn expects_continue(header: &Header) -> Result<bool> {
+    let expectations: Vec<&str> = header.all("Expect").collect();
     match expectations[..] {
         [] => Ok(false),
         [one] if one.eq_ignore_ascii_case("100-continue") => Ok(true),
@@ -219,9 +247,9 @@ impl Default for Framing {
 }
 
 /// Two answers to the question where a request ends are how one is smuggled past the other (RFC 9112 §11.2).
-fn framing(fields: &Fields, minor: u8, request: bool) -> Result<Framing> {
-    let codings: Vec<&str> = fields.all("Transfer-Encoding").collect();
-    let lengths: Vec<&str> = fields.all("Content-Length").collect();
+fn framing(header: &Header, minor: u8, request: bool) -> Result<Framing> {
+    let codings: Vec<&str> = header.all("Transfer-Encoding").collect();
+    let lengths: Vec<&str> = header.all("Content-Length").collect();
     let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
     match (&codings[..], &lengths[..]) {
         ([], []) if request => Ok(Framing::Length(0)),
@@ -245,12 +273,12 @@ fn ends_in_chunked(codings: &str) -> bool {
 
 /// The fields of a header in the order in which they came; a map would lose the second of two `Host`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fields {
+pub struct Header {
     /// Name as it came, value without the blanks around it; one char is one octet.
     pub lines: Vec<(String, String)>,
 }
 
-impl Fields {
+impl Header {
     /// The values of all lines with that name, in any case.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         let lines = self.lines.iter();
@@ -264,25 +292,64 @@ impl Fields {
         self.all(name).any(|value| value.split(',').any(is_it))
     }
 
-    /// entity-tag = opaque-tag / "W/" opaque-tag        RFC 9110 §8.8.3
-    /// opaque-tag = DQUOTE *etagc DQUOTE        a comma is an etagc
-    /// The tags of If-Match or If-None-Match as they stand there, or `*`. None: there is no such field.
+    /// If-None-Match = "*" / #entity-tag        RFC 9110 §13.1.2, and If-Match likewise
+    /// The tags as they stand there, or `*`; none of them where the list is broken. None: there is no such field.
     pub fn entity_tags(&self, name: &str) -> Option<Vec<String>> {
         let values: Vec<&str> = self.all(name).collect();
         let list = values.join(",");
-        let pieces: Vec<&str> = list.split('"').collect(); // between tags, and within, in turn
-        let tag = |pair: &[&str]| {
-            let weak = if pair[0].ends_with("W/") { "W/" } else { "" };
-            format!("{weak}\"{}\"", pair[1])
-        };
-        let star = (list.trim() == "*").then(|| "*".to_owned());
-        (!values.is_empty()).then(|| pieces.chunks_exact(2).map(tag).chain(star).collect())
+        let star = (list.trim_matches(BLANKS) == "*").then(|| vec!["*".to_owned()]);
+        (!values.is_empty()).then(|| star.or_else(|| entity_tags(&list)).unwrap_or_default())
     }
 
-    /// Cookie = cookie-pair *( ";" SP cookie-pair )        RFC 6265 §4.2.1; of several of that name the first. Junk is skipped.
+    /// media-type = type "/" subtype *( OWS ";" OWS [ parameter ] )        RFC 9110 §8.3.1, §5.6.6
+    /// parameter  = token "=" ( token / quoted-string )                    a quoted-string with `\` is refused
+    /// Content-Type, in small letters: the type, and the parameters. None: there is none, or not just one.
+    pub fn media_type(&self) -> Option<(String, Vec<(String, String)>)> {
+        let values: Vec<String> = self.all("Content-Type").map(str::to_ascii_lowercase).collect();
+        let [value] = &values[..] else { return None };
+        let (media_type, mut rest) = value.split_at(value.find(';').unwrap_or(value.len()));
+        let mut parameters = Vec::new();
+        while let Some(parameter) = rest.strip_prefix(';') {
+            rest = parameter.trim_start_matches(BLANKS);
+            if rest.is_empty() || rest.starts_with(';') {
+                continue;
+            }
+            let (name, behind) = rest.split_once('=').filter(|(name, _)| is_token(name))?;
+            let (value, behind) = match behind.strip_prefix('"') {
+                Some(quoted) => quoted.split_once('"').filter(|(value, _)| !value.contains('\\'))?,
+                None => behind.split_at(behind.find(|c| !is_tchar(c)).unwrap_or(behind.len())),
+            };
+            parameters.push((name.to_owned(), value.to_owned()));
+            rest = behind.trim_start_matches(BLANKS);
+        }
+        rest.is_empty().then(|| (media_type.trim_matches(BLANKS).to_owned(), parameters))
+    }
+
+    /// cookie-string = cookie-pair *( ";" SP cookie-pair )        RFC 6265 §4.2.1
+    /// The first of that name; junk is skipped.
     pub fn cookie(&self, name: &str) -> Option<&str> {
         let mut pairs = self.all("Cookie").flat_map(|value| value.split(';'));
         pairs.find_map(|pair| pair.trim_matches(BLANKS).strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+/// entity-tag = [ weak ] opaque-tag        RFC 9110 §8.8.3
+/// weak       = %s"W/"
+/// opaque-tag = DQUOTE *etagc DQUOTE       a comma is an etagc
+fn entity_tags(mut rest: &str) -> Option<Vec<String>> {
+    let mut tags = Vec::new();
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']); // a list may have empty members (§5.6.1.2)
+        if rest.is_empty() {
+            return Some(tags);
+        }
+        let opaque = rest.strip_prefix("W/").unwrap_or(rest).strip_prefix('"')?;
+        let (_, behind) = opaque.split_once('"')?;
+        tags.push(rest[..rest.len() - behind.len()].to_owned());
+        rest = behind.trim_start_matches(BLANKS);
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return None;
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //! Rules: one piece each, head and body together; no value ever holds a line end, whoever gave it.
 //! Not here: whether the connection closes (http/connection.rs).
 
-use super::{Fields, HttpError};
+use super::{Header, HttpError};
 use crate::clock::{self, Civil};
 
 /// One response: to be written, or as it was read.
@@ -12,7 +12,7 @@ pub struct Response {
     /// 200, 404 …
     pub status: u16,
     /// The header; a server gives all but those that `to_octets` adds to each response.
-    pub fields: Fields,
+    pub header: Header,
     /// Without chunks; empty for none.
     pub body: Vec<u8>,
     /// The connection ends with it.
@@ -20,7 +20,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// Without fields of its own.
+    /// Without a header of its own.
     pub fn new(status: u16, body: Vec<u8>) -> Response {
         let mut response = Response::default();
         (response.status, response.body) = (status, body);
@@ -49,14 +49,14 @@ impl Response {
 
     /// The same with one more field.
     pub fn with(mut self, name: &str, value: &str) -> Response {
-        self.fields.lines.push((name.to_owned(), value.to_owned()));
+        self.header.lines.push((name.to_owned(), value.to_owned()));
         self
     }
 
     /// As it is sent; to a peer who sent no request (one too many, or on another port) with `(false, true)`.
     /// status-line = HTTP-version SP status-code SP [ reason-phrase ]        RFC 9112 §4
     pub fn to_octets(&self, head_only: bool, close: bool) -> Vec<u8> {
-        let lines = &self.fields.lines;
+        let lines = &self.header.lines;
         if !lines.iter().all(|(_, value)| is_one_line(value)) {
             const BUG: &str = "a field of the response had a line end";
             return Response::error(500, "badRequest", BUG, None).to_octets(head_only, close);

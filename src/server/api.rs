@@ -6,6 +6,7 @@
 //! Start with `serve`; a new path is one line in `TABLE` and one function below it.
 
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -14,10 +15,10 @@ use serde_json::json;
 use crate::channel::{PlainChannel, SealedChannel};
 use crate::config::Http;
 use crate::fields::Fields;
-use crate::http::{self, Channel, Connection, HttpError, RequestHead, Response};
+use crate::http::{self, Authority, Channel, Connection, HttpError, RequestHead, Response};
 use crate::limits::{
-    BACKLOG_PAGE, HEADER_DEADLINE, MAX_ARGUMENTS, MAX_ARGUMENTS_BODY, MAX_HTTP_CONNECTIONS,
-    MAX_HTTP_CONNECTIONS_EACH, MAX_LISTED, MAX_LISTED_BYTES, MAX_NUMBER, MAX_PICTURE, MAX_RECORDS, RECORDS,
+    BACKLOG_PAGE, HEADER_DEADLINE, MAX_ARGUMENTS_BODY, MAX_HTTP_CONNECTIONS, MAX_HTTP_CONNECTIONS_EACH,
+    MAX_LISTED, MAX_LISTED_BYTES, MAX_NUMBER, MAX_PICTURE, MAX_RECORDS, RECORDS,
 };
 use crate::message::{Code, Refusal, encode};
 use crate::server::sessions::Session;
@@ -42,7 +43,10 @@ pub fn serve(server: &Server, socket: Socket) {
                 let refusal = Refusal::new(Code::Forbidden, "this server takes sealed HTTP alone");
                 Ok(Response { close: true, ..Response::from(&refusal) })
             }
-            Ok(Some(head)) => respond(server, address, &mut connection, &head),
+            Ok(Some(head)) => {
+                let respond = AssertUnwindSafe(|| respond(server, address, &mut connection, &head));
+                catch_unwind(respond).unwrap_or_else(|_| Ok(bug())) // it has been said on standard error
+            }
             Err(error) => Err(error),
         };
         match response {
@@ -80,17 +84,19 @@ fn respond(
             return Ok(response);
         }
     };
-    let session = head.fields.cookie("sid").and_then(|sid| server.sessions.use_session(sid));
+    let session = head.header.cookie("sid").and_then(|sid| server.sessions.use_session(sid));
     let is_upload = matches!(route.function, Upload(_));
-    if is_upload && session.is_none() {
-        return Ok(Response { close: true, ..Response::from(&not_logged_in()) }); // a stranger's body is not read
+    let wrong_type = head.method == "POST" && !is_upload && content_type(head).is_none();
+    let is_stranger = session.is_none() && !matches!(route.function, Open(_));
+    if is_stranger && is_upload || (is_stranger || wrong_type) && connection.waits_to_be_asked() {
+        let refusal = if wrong_type { unsupported_type() } else { Response::from(&not_logged_in()) };
+        return Ok(Response { close: true, ..refusal }); // such a body is not read
     }
     let body = connection.read_body(if is_upload { MAX_PICTURE } else { MAX_ARGUMENTS_BODY })?;
-    let form = (head.method == "POST" && !is_upload).then_some(&body[..]);
-    if form.is_some_and(|form| !form.is_empty()) && content_type(head).is_none() {
-        let text = "a body must be application/x-www-form-urlencoded or application/json, in UTF-8";
-        return Ok(Response::error(415, "badRequest", text, None));
+    if wrong_type && !body.is_empty() {
+        return Ok(unsupported_type());
     }
+    let form = (head.method == "POST" && !is_upload).then_some(&body[..]);
     let call = || arguments(head, form).map(|fields| Call { server, address, head, body: &body, fields });
     let outcome = match (&route.function, session) {
         (Open(function), _) => call().and_then(|call| function(&call)),
@@ -105,7 +111,7 @@ fn respond(
 /// The route of a request, or why there is none for it: whose name it used, from which site, method, path.
 fn find_route(server: &Server, head: &RequestHead) -> Result<&'static Route, Response> {
     if !is_our_name(server, head) {
-        return Err(forbidden("Host: not an address of this server, nor a name of --httpHost"));
+        return Err(forbidden("Host or target: not an address of this server, nor a name of --httpHost"));
     }
     if comes_from_another_origin(head) {
         return Err(forbidden("a page of another origin (scheme, host or port) may not ask here"));
@@ -118,10 +124,9 @@ fn find_route(server: &Server, head: &RequestHead) -> Result<&'static Route, Res
     }
     let segments = head.path_segments().map_err(Response::from)?;
     let is_wanted = |route: &&Route| {
-        let mut parts = route.path.split('/').skip(1);
-        let fits = |part: &str, segment: &String| part == segment || part.starts_with('{');
-        segments.iter().all(|segment| parts.next().is_some_and(|part| fits(part, segment)))
-            && parts.next().is_none()
+        let parts: Vec<&str> = route.path.split('/').skip(1).collect();
+        let fits = |(part, segment): (&&str, &String)| part == segment || part.starts_with('{');
+        parts.len() == segments.len() && parts.iter().zip(&segments).all(fits)
     };
     let Some(route) = TABLE.iter().find(is_wanted) else {
         let refusal = Refusal::new(Code::NotFound, "there is nothing under this path");
@@ -246,7 +251,7 @@ fn head_picture(call: &Call) -> Result<Response, Refusal> {
         response.with("ETag", &tag).with("Cache-Control", "public, max-age=31536000, immutable")
     };
     let names_it = |field: &str, is_ours: &dyn Fn(&str) -> bool| {
-        call.head.fields.entity_tags(field).map(|tags| tags.iter().any(|one| one == "*" || is_ours(one)))
+        call.head.header.entity_tags(field).map(|tags| tags.iter().any(|one| one == "*" || is_ours(one)))
     };
     if names_it("If-Match", &|one| one == tag) == Some(false) {
         return Ok(Response::error(412, "badRequest", "If-Match names another picture", None));
@@ -406,6 +411,16 @@ fn done() -> Result<Response, Refusal> {
     Ok(Response::json(200, br#"{"ok":true}"#.to_vec()))
 }
 
+fn unsupported_type() -> Response {
+    let text = "a body must be application/x-www-form-urlencoded or application/json, in UTF-8";
+    Response::error(415, "badRequest", text, None)
+}
+
+/// The answer where a function has panicked.
+fn bug() -> Response {
+    Response { close: true, ..Response::error(500, "badRequest", "the server has a bug", None) }
+}
+
 fn not_logged_in() -> Refusal {
     Refusal::new(Code::NotLoggedIn, "log in first: POST /login")
 }
@@ -421,45 +436,31 @@ impl From<&Refusal> for Response {
     }
 }
 
-/// Whether `Host` names us as we know ourselves: an IP address, localhost, or a name of `--httpHost`. A page of an
+/// Whether the request names us as we know ourselves: an IP address, localhost, or a name of `--httpHost`. A page of an
 /// attacker can have any other name lead here (DNS rebinding), and would then be of the same site as we.
 fn is_our_name(server: &Server, head: &RequestHead) -> bool {
-    let Some(authority) = &head.authority else { return true }; // HTTP/1.0
-    let host = host_of(authority);
-    let is_address = host.parse::<IpAddr>().is_ok();
+    let Some(Authority { host, .. }) = &head.authority else { return true }; // HTTP/1.0
     let names = &server.config.http_host;
-    is_address
-        || host.eq_ignore_ascii_case("localhost")
-        || names.iter().any(|name| host.eq_ignore_ascii_case(name))
-}
-
-/// The host of `host` or `host:port`, without the brackets of an IPv6 address.
-fn host_of(authority: &str) -> &str {
-    match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((address, _)) => address,
-        None => authority.split(':').next().unwrap_or_default(),
-    }
+    let is_named = host == "localhost" || names.iter().any(|name| host.eq_ignore_ascii_case(name));
+    is_named || host.parse::<IpAddr>().is_ok()
 }
 
 /// Whether a browser says that a page of another origin made it ask. Programs without these fields pass.
 fn comes_from_another_origin(head: &RequestHead) -> bool {
-    let ours = head.authority.as_deref().unwrap_or_default();
-    let is_ours = |value: &str| {
-        let rest = value.strip_prefix("http://");
-        let authority = rest.map(|rest| rest.split('/').next().unwrap_or_default());
-        authority.is_some_and(|authority| with_port(authority).eq_ignore_ascii_case(&with_port(ours)))
+    let ends_authority = ['/', '?', '#'];
+    let is_ours = |url: &str| {
+        let (scheme, rest) = url.split_once("://").unwrap_or_default();
+        let authority = Authority::parse(rest.split(ends_authority).next().unwrap_or_default());
+        scheme.eq_ignore_ascii_case("http") && authority.is_some() && authority == head.authority
+    };
+    let is_relative = |url: &str| {
+        !url.starts_with("//") && !url.split(ends_authority).next().is_some_and(|first| first.contains(':'))
     };
     let same_site = |value: &str| value == "same-origin" || value == "none";
-    let fields = &head.fields;
+    let fields = &head.header;
     fields.all("Origin").any(|value| !is_ours(value))
-        || fields.all("Referer").any(|value| !is_ours(value))
+        || fields.all("Referer").any(|value| !is_ours(value) && !is_relative(value))
         || fields.all("Sec-Fetch-Site").any(|value| !same_site(value))
-}
-
-/// An authority with its port, which is 80 where none is said.
-fn with_port(authority: &str) -> String {
-    let behind_brackets = authority.rsplit(']').next().unwrap_or_default();
-    if behind_brackets.contains(':') { authority.to_owned() } else { format!("{authority}:80") }
 }
 
 #[derive(PartialEq)]
@@ -470,13 +471,11 @@ enum ContentType {
 
 /// The kind of a body; none where it is another, or in another encoding than UTF-8.
 fn content_type(head: &RequestHead) -> Option<ContentType> {
-    let value = head.fields.all("Content-Type").next()?.to_ascii_lowercase();
-    let (kind, parameters) = value.split_once(';').unwrap_or((&value, ""));
-    let charset = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("charset="));
-    if charset.is_some_and(|charset| charset.trim_matches('"') != "utf-8") {
+    let (media_type, parameters) = head.header.media_type()?;
+    if parameters.iter().any(|(name, value)| name == "charset" && value != "utf-8") {
         return None;
     }
-    match kind.trim() {
+    match media_type.as_str() {
         "application/x-www-form-urlencoded" => Some(ContentType::Form),
         "application/json" => Some(ContentType::Json),
         _ => None,
@@ -492,9 +491,6 @@ fn arguments(head: &RequestHead, body: Option<&[u8]>) -> Result<Fields, Refusal>
         Some(json) if content_type(head) == Some(ContentType::Json) => members = Fields::from_json(json)?,
         Some(form) => pairs.extend(http::parse_form(form).map_err(wrong)?),
         None => {}
-    }
-    if pairs.len() > MAX_ARGUMENTS {
-        return Err(Refusal::bad("too many arguments"));
     }
     Fields::from_arguments(pairs, members)
 }
