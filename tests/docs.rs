@@ -43,7 +43,7 @@ fn code_spans(text: &str) -> Vec<String> {
 #[test]
 fn every_function_that_a_document_names_is_in_the_file_that_it_names() {
     let mut named = 0;
-    for document in ["README.md", "PROTOCOL.md"] {
+    for document in ["README.md", "README.zh.md", "PROTOCOL.md"] {
         let text = fs::read_to_string(root().join(document)).expect(document);
         for span in code_spans(&text) {
             let Some((file, name)) = span.split_once(": ") else { continue };
@@ -70,7 +70,7 @@ fn every_function_that_a_document_names_is_in_the_file_that_it_names() {
 
 #[test]
 fn every_file_that_a_document_names_is_there() {
-    for document in ["README.md", "PROTOCOL.md"] {
+    for document in ["README.md", "README.zh.md", "PROTOCOL.md"] {
         let text = fs::read_to_string(root().join(document)).expect(document);
         for span in code_spans(&text) {
             let file = span.split(": ").next().unwrap_or_default();
@@ -112,9 +112,9 @@ fn every_limit_is_used_and_nothing_unsafe_or_unproved_stands_in_the_source() {
     }
 }
 
-/// Blocks of README.md that are fenced as `text NAME`: name and lines, in order.
-fn transcripts() -> Vec<(String, Vec<String>)> {
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+/// Blocks of a document that are fenced as `text NAME`: name and lines, in order.
+fn transcripts(document: &str) -> Vec<(String, Vec<String>)> {
+    let readme = fs::read_to_string(root().join(document)).expect(document);
     let mut blocks: Vec<(String, Vec<String>)> = Vec::new();
     let mut inside = false;
     for line in readme.lines() {
@@ -133,14 +133,21 @@ fn transcripts() -> Vec<(String, Vec<String>)> {
 }
 
 #[test]
-fn the_transcripts_of_the_readme_are_what_the_programs_print() {
+fn the_transcripts_of_the_readmes_are_what_the_programs_print() {
+    for (document, lang) in [("README.md", "en"), ("README.zh.md", "zh")] {
+        prints_its_transcripts(document, lang);
+    }
+}
+
+fn prints_its_transcripts(document: &str, lang: &str) {
     let mut server = Server::start();
-    let (mut alice, mut bob) = (server.console(&[]), server.console(&[]));
+    let options = ["--lang", lang];
+    let (mut alice, mut bob) = (server.console(&options), server.console(&options));
     for program in [&mut alice, &mut bob] {
-        program.expect("minim client ");
+        program.expect("minim ");
     }
     let mut typed = 0;
-    for (name, lines) in transcripts() {
+    for (name, lines) in transcripts(document) {
         let program = match name.as_str() {
             "alice" => &mut alice,
             "bob" => &mut bob,
@@ -191,6 +198,40 @@ fn each_table_is_written_one_way() {
         }
     }
     assert!(named > 30, "{named} places");
+}
+
+/// What of a document has no language: its headings' levels, code that is set apart (without remarks), and of each section
+/// the code between backticks, the links, and how many rows and items it has.
+fn skeleton(document: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join(document)).expect(document);
+    let mut skeleton = Vec::new();
+    for section in text.split("\n## ") {
+        let mut spans = code_spans(section);
+        spans.sort();
+        let count = |start: &str| section.lines().filter(|line| line.starts_with(start)).count();
+        let links = section.matches("](").count();
+        skeleton.push(format!("{} rows, {} items, {links} links, {spans:?}", count("|"), count("- ")));
+        let indented = section.lines().filter_map(|line| line.strip_prefix("    "));
+        skeleton
+            .extend(indented.map(|line| line.split("  #").next().unwrap_or_default().trim_end().to_owned()));
+        let fenced = section.split("```").skip(1).step_by(2);
+        skeleton.extend(fenced.filter(|block| !block.starts_with("text ")).map(str::to_owned));
+        let transcripts = section.split("```text ").skip(1);
+        skeleton
+            .extend(transcripts.map(|block| {
+                format!("{} lines", block.split("```").next().map_or(0, |b| b.lines().count()))
+            }));
+    }
+    skeleton
+}
+
+#[test]
+fn both_readmes_say_the_same() {
+    let (english, chinese) = (skeleton("README.md"), skeleton("README.zh.md"));
+    for (english, chinese) in english.iter().zip(&chinese) {
+        assert_eq!(english, chinese);
+    }
+    assert_eq!(english.len(), chinese.len());
 }
 
 /// The examples of the README, as printed, by curl itself, against a server on other ports.
