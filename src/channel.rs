@@ -14,7 +14,7 @@ use crate::wire::{FRAME_OVERHEAD, Receiver, Sender};
 /// HTTP on a plain TCP connection.
 pub struct PlainChannel(pub Socket);
 
-/// HTTP inside frames, after a hello.
+/// Frames, after a hello: HTTP runs inside them, or the chat protocol.
 pub struct SealedChannel {
     /// The connection.
     pub socket: Socket,

@@ -36,6 +36,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::channel::SealedChannel;
 use crate::clock::now_ms;
 use crate::config::Config;
 use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, IDLE_DEADLINE, LEAVE_DEADLINE, PING_AFTER};
@@ -82,13 +83,6 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Failure {
         Failure::Refused(refusal)
     }
-}
-
-/// A connection behind its hello.
-struct Link {
-    socket: Socket,
-    sender: wire::Sender,
-    receiver: wire::Receiver,
 }
 
 /// A connection behind its LOGIN: we send, its reader receives.
@@ -138,16 +132,6 @@ pub struct Client {
 
 /// The client from its start to its end: the exit code. The reason of a failed start goes to standard error.
 pub fn run(
-    config: Config,
-    input: impl BufRead + Send + 'static,
-    output: impl Write + Send + 'static,
-    is_terminal: bool,
-) -> u8 {
-    run_as(config, input, output, Look::from_environment(is_terminal))
-}
-
-/// The same with a look of the caller's choice.
-pub fn run_as(
     config: Config,
     input: impl BufRead + Send + 'static,
     output: impl Write + Send + 'static,
@@ -214,13 +198,13 @@ impl Client {
     }
 
     /// Step 3, send and recv, begins with the hello: it proves that both ends have the same passphrase.
-    fn open(&self, port: u16) -> Result<Link, Failure> {
+    fn open(&self, port: u16) -> Result<SealedChannel, Failure> {
         let socket = self.connect(port)?;
         let deadline = self.config.deadline(ANSWER_DEADLINE);
         let hello = wire::hello_as_client(&socket, self.config.passphrase.as_bytes(), deadline);
         let address = socket.peer();
         match hello {
-            Ok((sender, receiver)) => Ok(Link { socket, sender, receiver }),
+            Ok((sender, receiver)) => Ok(SealedChannel { socket, sender, receiver }),
             Err(wire::Error::OtherPassphrase) => {
                 Err(self.failure("start.passphrase", &[("ADDRESS", &address)]))
             }
@@ -234,7 +218,7 @@ impl Client {
     }
 
     /// One question on a connection that has no reader, and its answer.
-    fn ask(&self, link: &mut Link, request: &FromClient) -> Result<FromServer, Failure> {
+    fn ask(&self, link: &mut SealedChannel, request: &FromClient) -> Result<FromServer, Failure> {
         let deadline = self.config.deadline(ANSWER_DEADLINE);
         let frame = link.sender.seal(&encode(request));
         link.socket.send(&frame, deadline).map_err(|_| self.closed())?;
@@ -280,7 +264,7 @@ impl Client {
         Ok(())
     }
 
-    fn start_reader(&mut self, mut link: Link) -> Result<Connection, Failure> {
+    fn start_reader(&mut self, mut link: SealedChannel) -> Result<Connection, Failure> {
         link.receiver.after_login();
         let (socket, sender) = (Arc::new(link.socket), link.sender);
         self.connections += 1;
@@ -321,8 +305,8 @@ impl Client {
         self.leave();
         let has_failed = self.failed > 0 && !self.look.is_terminal;
         if has_failed {
-            let failed = self.words.say("commandsFailed", &[("N", &self.failed)]);
-            self.show(vec![Line::new("! ", &failed)]);
+            let failed = self.failed;
+            self.trouble("commandsFailed", &[("N", &failed)]);
         }
         self.screen.finish();
         self.exit_code.unwrap_or_default().max(u8::from(has_failed))

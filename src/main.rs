@@ -7,6 +7,7 @@
 use std::io::{self, BufReader, IsTerminal, Write};
 use std::process::ExitCode;
 
+use minim::client::screen::Look;
 use minim::config::{self, Config, Own};
 use minim::{cipher_page, client, server};
 
@@ -63,7 +64,8 @@ fn start_server(config: Config, _: Own) -> ExitCode {
 
 fn start_client(config: Config, _: Own) -> ExitCode {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
-    ExitCode::from(client::run(config, BufReader::new(io::stdin()), io::stdout(), is_terminal))
+    let look = Look::from_environment(is_terminal);
+    ExitCode::from(client::run(config, BufReader::new(io::stdin()), io::stdout(), look))
 }
 
 fn show_des(_: Config, own: Own) -> ExitCode {

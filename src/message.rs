@@ -174,15 +174,6 @@ pub enum FromServer {
     Unknown,
 }
 
-impl FromServer {
-    /// Of a message: each member of a group has a row, and so an id, of their own.
-    pub fn set_id(&mut self, id: u64) {
-        if let FromServer::ChatSendMsg { envelope, .. } | FromServer::ChatSendFile { envelope, .. } = self {
-            envelope.id = id;
-        }
-    }
-}
-
 /// Who wrote what kind of message to whom, and when.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -214,7 +205,7 @@ pub struct File {
 }
 
 /// What others may know of a user.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
 pub struct User {

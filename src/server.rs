@@ -20,10 +20,9 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
 
 use crate::config::{self, Config};
-use crate::limits::{ACCEPT_PAUSE, LINGER_DEADLINE, STACK_SIZE};
+use crate::limits::{ACCEPT_PAUSE, STACK_SIZE};
 use crate::md5_check::{hex, password_digest, random_bytes};
 use crate::socket::{self, Socket};
 use crate::store::Store;
@@ -73,10 +72,10 @@ pub fn run(config: Config) -> Result<(), String> {
     .map_err(|error| format!("no thread for the console: {error}"))?;
     spawn("accept h".to_owned(), {
         let server = server.clone();
-        move || accept_all(&server, &http_listener, |socket, number| start_http(&server, socket, number))
+        move || accept_all(&server, &http_listener, "http", api::serve)
     })
     .map_err(|error| format!("no thread for HTTP: {error}"))?;
-    accept_all(&server, &chat_listener, |socket, number| start_chat(&server, socket, number));
+    accept_all(&server, &chat_listener, "client", chat::serve);
     Ok(())
 }
 
@@ -173,11 +172,14 @@ fn listen(config: &Config, port: u16, option: &str) -> Result<TcpListener, Strin
     })
 }
 
-/// Step 4, accept, again and again; step 5, communicate, is the business of `start_one`, which must not wait.
-fn accept_all(server: &Server, listener: &TcpListener, start_one: impl Fn(Socket, u64) -> io::Result<()>) {
+/// Step 4, accept, again and again; step 5, communicate, is `serve`, in a thread for each connection.
+fn accept_all(server: &Arc<Server>, listener: &TcpListener, kind: &str, serve: fn(Arc<Server>, Socket, u64)) {
     for number in 1.. {
         let accepted = socket::accept(listener);
-        let started = accepted.and_then(|socket| start_one(socket, number));
+        let started = accepted.and_then(|socket| {
+            let server = server.clone();
+            spawn(format!("{kind} {number}"), move || serve(server, socket, number))
+        });
         if let Err(error) = started {
             server.troubles.warn(&format!("cannot take a connection ({error}), trying again"));
             thread::sleep(ACCEPT_PAUSE); // out of descriptors or threads: old clients must leave first
@@ -186,25 +188,10 @@ fn accept_all(server: &Server, listener: &TcpListener, start_one: impl Fn(Socket
 }
 
 impl Server {
-    /// Until when to read on behind a last word.
-    pub fn linger_deadline(&self) -> Instant {
-        self.config.deadline(LINGER_DEADLINE)
-    }
-
     /// To be held while a friendship or a group changes and all hear of it.
     pub fn one_change(&self) -> MutexGuard<'_, ()> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn start_chat(server: &Arc<Server>, socket: Socket, number: u64) -> io::Result<()> {
-    let server = server.clone();
-    spawn(format!("client {number}"), move || chat::serve(server, socket, number))
-}
-
-fn start_http(server: &Arc<Server>, socket: Socket, number: u64) -> io::Result<()> {
-    let server = server.clone();
-    spawn(format!("http {number}"), move || api::serve(&server, socket))
 }
 
 /// A thread of a name (at most 15 bytes show in a debugger) and the stack that connections need.

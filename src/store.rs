@@ -21,17 +21,16 @@ mod sqlite;
 mod writer;
 
 use std::collections::{HashMap, HashSet};
-use std::ops::RangeInclusive;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::clock::now_ms;
 use crate::config::Database;
-use crate::limits::{MAX_FOUND, MAX_NUMBER, MAX_SEARCHED};
+use crate::limits::{MAX_FOUND, MAX_SEARCHED};
 use crate::md5_check::{hex, md5};
 use crate::message::{Changes, ChatSendMsg, Code, Envelope, FromServer, NewUser, Record, Refusal, User};
 use crate::warnings::Warnings;
 
-pub use groups::{Group, Membership, Succession};
+pub use groups::{Group, Succession};
 
 use driver::{Connection, Failure, Row, Value, places};
 use readers::Readers;
@@ -111,6 +110,7 @@ pub enum Waiting {
 }
 
 /// Which records of a conversation are wanted: the newest that pass every filter.
+#[derive(Default)]
 pub struct Wanted {
     /// False: `to_id` is a group.
     pub is_friend: bool,
@@ -123,11 +123,13 @@ pub struct Wanted {
     /// Written by this uid.
     pub from_id: Option<u64>,
     /// sendTime, both ends included.
-    pub times: RangeInclusive<u64>,
-    /// Containing this, taken literally; empty: any.
-    pub text: String,
-    /// TEXT, EMOJI, PICTURE or FILE; empty: any.
-    pub msg_type: String,
+    pub from_time: Option<u64>,
+    /// The other end.
+    pub to_time: Option<u64>,
+    /// Containing this, taken literally.
+    pub text: Option<String>,
+    /// TEXT, EMOJI, PICTURE or FILE.
+    pub msg_type: Option<String>,
 }
 
 /// Why a job was not done.
@@ -155,7 +157,7 @@ impl Store {
     /// error is a sentence for the operator.
     pub fn open(place: &Database) -> Result<Store, String> {
         let opened = missing(place).and_then(|missing| {
-            let writer = Connection::open_to_write(place, &missing)?;
+            let writer = driver::open_to_write(place, &missing)?;
             Ok((writer, Readers::open(place)?))
         });
         let (writer, readers) =
@@ -285,7 +287,7 @@ impl Store {
     /// Records of a conversation, newest last; of a group the rows of `uid`, who may have left it. Where there are filters,
     /// `MAX_SEARCHED` messages of each half are looked at. `noSuchUser`, `noSuchGroup`, `notMember`.
     pub fn records(&self, uid: u64, wanted: &Wanted) -> Result<Vec<Record>, Refusal> {
-        let (to, (start, end)) = (wanted.to_id, (*wanted.times.start(), *wanted.times.end()));
+        let to = wanted.to_id;
         let (mut filters, mut values) = (String::new(), Vec::new());
         let mut filter = |sql: &str, value: Option<Value>| {
             if let Some(value) = value {
@@ -293,11 +295,10 @@ impl Store {
                 values.push(value);
             }
         };
-        let text = |text: &str| (!text.is_empty()).then(|| Value::from(text));
-        filter(" AND m.msgType = ?", text(&wanted.msg_type));
-        filter(" AND INSTR(m.msgText, ?) > 0", text(&wanted.text));
-        filter(" AND m.sendTime >= ?", (start > 0).then(|| start.into()));
-        filter(" AND m.sendTime <= ?", (end < MAX_NUMBER).then(|| end.into()));
+        filter(" AND m.msgType = ?", wanted.msg_type.as_deref().map(Value::from));
+        filter(" AND INSTR(m.msgText, ?) > 0", wanted.text.as_deref().map(Value::from));
+        filter(" AND m.sendTime >= ?", wanted.from_time.map(Value::from));
+        filter(" AND m.sendTime <= ?", wanted.to_time.map(Value::from));
         // Each half is found by an index: what one wrote to the other, and the other way round; a group has one.
         let (sql, mut halves) = match wanted.is_friend {
             true => (
@@ -476,7 +477,7 @@ impl Store {
         self.write(move |db| {
             require_user(db, friend_id)?;
             let delete = "DELETE FROM friends WHERE uid = ? AND friendId = ?";
-            if db.run(delete, &pair(uid, friend_id))? == 0 {
+            if db.run(delete, &pair(uid, friend_id).map(Value::from))? == 0 {
                 return Err(Refusal::new(Code::NotFriends, "friendId: not a friend of yours").into());
             }
             Ok(())
@@ -522,25 +523,27 @@ fn envelope(row: &Row) -> Envelope {
 fn add_messages(
     db: &mut Connection,
     messages: &[Message],
-    in_doubt: &HashSet<(u64, u64)>,
+    in_doubt: &HashSet<[u64; 2]>,
 ) -> Result<Vec<Result<Stored, Refusal>>, Failure> {
-    let mut rows = rows_by_key(db, messages.iter())?;
+    let keys: Vec<[u64; 2]> = messages.iter().map(Message::key).collect();
+    let mut rows = rows_by_key(db, &keys)?;
     let friends = friendships(db, messages)?;
     let groups = members_of(db, messages)?;
-    let mut keys: HashSet<(u64, u64)> = rows.keys().copied().collect(); // fromUid and clientNo
+    let mut known: HashSet<[u64; 2]> = rows.keys().copied().collect();
     let mut checks = Vec::new();
     let mut new = Vec::new();
     for message in messages {
-        let is_new = !keys.contains(&message.key());
+        let is_new = !known.contains(&message.key());
         let check = if is_new { by_rule(require_addressee(db, message, &friends, &groups))? } else { Ok(()) };
         if is_new && check.is_ok() {
-            keys.insert(message.key()); // the same request may be in the batch again
+            known.insert(message.key()); // the same request may be in the batch again
             new.push(message);
         }
         checks.push(check.map(|()| is_new));
     }
     insert_messages(db, &new, &groups)?;
-    rows.extend(rows_by_key(db, new.iter().copied())?);
+    let new: Vec<[u64; 2]> = new.iter().map(|message| message.key()).collect();
+    rows.extend(rows_by_key(db, &new)?);
 
     let mut told = HashSet::new();
     let mut outcomes = Vec::new();
@@ -555,7 +558,8 @@ fn add_messages(
             (Ok(_), None) => return Err(Failure::Statement(NOT_THERE.to_owned())),
         });
     }
-    told.retain(|key| rows.get(key).is_some_and(|row| !envelope(row).is_friend));
+    let is_to_group = |key: &[u64; 2]| rows.get(key).is_some_and(|row| !envelope(row).is_friend);
+    let told: Vec<[u64; 2]> = told.into_iter().filter(is_to_group).collect();
     let mut members = members_told(db, &told)?;
     for (message, stored) in messages.iter().zip(&mut outcomes) {
         if let (Ok(stored), Some(members)) = (stored, members.remove(&message.key())) {
@@ -609,17 +613,12 @@ fn by_rule<T>(outcome: Result<T, Trouble>) -> Result<Result<T, Refusal>, Failure
 }
 
 /// The rows of messages, by fromUid and clientNo; of those to a group the sender's.
-fn rows_by_key<'a>(
-    db: &mut Connection,
-    messages: impl Iterator<Item = &'a Message>,
-) -> Result<HashMap<(u64, u64), Row>, Failure> {
-    let keys: Vec<[Value; 2]> =
-        messages.map(|message| [message.from.into(), message.request.client_no.into()]).collect();
+fn rows_by_key(db: &mut Connection, keys: &[[u64; 2]]) -> Result<HashMap<[u64; 2], Row>, Failure> {
     let sql = format!(
         "SELECT {COLUMNS} {MESSAGES} WHERE (m.gId IS NULL OR m.toUid = m.fromUid) AND (m.fromUid, m.clientNo)"
     );
-    let rows = db.rows_of_pairs(&sql, &keys)?;
-    Ok(rows.into_iter().map(|row| ((row.number(2), row.number(11)), row)).collect())
+    let rows = db.rows_of_pairs(&sql, keys)?;
+    Ok(rows.into_iter().map(|row| ([row.number(2), row.number(11)], row)).collect())
 }
 
 /// What the sender of the message in `row` is told, and, if it is private, the recipient.
@@ -631,25 +630,21 @@ fn stored(row: &Row, is_told: bool) -> Stored {
 }
 
 /// By key of each message to a group: all members but the sender, and the id of each one's row.
-fn members_told(
-    db: &mut Connection,
-    keys: &HashSet<(u64, u64)>,
-) -> Result<HashMap<(u64, u64), Recipients>, Failure> {
-    let pairs: Vec<[Value; 2]> = keys.iter().map(|&(from, number)| [from.into(), number.into()]).collect();
+fn members_told(db: &mut Connection, keys: &[[u64; 2]]) -> Result<HashMap<[u64; 2], Recipients>, Failure> {
     let sql =
         "SELECT fromUid, clientNo, toUid, id FROM message WHERE toUid <> fromUid AND (fromUid, clientNo)";
     let mut members: HashMap<_, Recipients> = HashMap::new();
-    for row in db.rows_of_pairs(sql, &pairs)? {
-        let key = (row.number(0), row.number(1));
+    for row in db.rows_of_pairs(sql, keys)? {
+        let key = [row.number(0), row.number(1)];
         members.entry(key).or_default().push((row.number(2), row.number(3)));
     }
     Ok(members)
 }
 
 /// Which of the senders and recipients are friends, by `pair`.
-fn friendships(db: &mut Connection, messages: &[Message]) -> Result<HashSet<[Value; 2]>, Failure> {
+fn friendships(db: &mut Connection, messages: &[Message]) -> Result<HashSet<[u64; 2]>, Failure> {
     let private = messages.iter().filter(|message| message.request.is_friend);
-    let pairs: Vec<[Value; 2]> = private.map(|message| pair(message.from, message.request.to_id)).collect();
+    let pairs: Vec<[u64; 2]> = private.map(|message| pair(message.from, message.request.to_id)).collect();
     let rows = db.rows_of_pairs("SELECT uid, friendId FROM friends WHERE (uid, friendId)", &pairs)?;
     Ok(rows.iter().map(|row| pair(row.number(0), row.number(1))).collect())
 }
@@ -683,7 +678,7 @@ fn require_same(request: &ChatSendMsg, row: &Row) -> Result<(), Refusal> {
 fn require_addressee(
     db: &mut Connection,
     message: &Message,
-    friends: &HashSet<[Value; 2]>,
+    friends: &HashSet<[u64; 2]>,
     groups: &Groups,
 ) -> Result<(), Trouble> {
     let to = message.request.to_id;
@@ -730,8 +725,8 @@ fn login_key(login_name: &str) -> Value {
 }
 
 /// The key of a friendship: the smaller uid first, whoever asked.
-fn pair(uid: u64, other: u64) -> [Value; 2] {
-    [uid.min(other).into(), uid.max(other).into()]
+fn pair(uid: u64, other: u64) -> [u64; 2] {
+    [uid.min(other), uid.max(other)]
 }
 
 fn no_such_user(uid: u64) -> Refusal {
@@ -743,17 +738,18 @@ fn require_user(db: &mut Connection, uid: u64) -> Result<(), Trouble> {
     if rows.is_empty() { Err(no_such_user(uid).into()) } else { Ok(()) }
 }
 
-fn are_friends(db: &mut Connection, uid: u64, other: u64) -> Result<bool, Failure> {
+/// `badRequest` for oneself, `noSuchUser`; `name` is the argument's.
+fn are_friends(db: &mut Connection, uid: u64, other: u64, name: &str) -> Result<bool, Trouble> {
+    if uid == other {
+        return Err(Refusal::bad(format!("{name}: that is yourself")).into());
+    }
+    require_user(db, other)?;
     let sql = "SELECT id FROM friends WHERE uid = ? AND friendId = ?";
-    Ok(!db.rows(sql, &pair(uid, other))?.is_empty())
+    Ok(!db.rows(sql, &pair(uid, other).map(Value::from))?.is_empty())
 }
 
 fn may_be_asked(db: &mut Connection, uid: u64, friend_id: u64) -> Result<(), Trouble> {
-    if uid == friend_id {
-        return Err(Refusal::bad("friendId: that is yourself").into());
-    }
-    require_user(db, friend_id)?;
-    if are_friends(db, uid, friend_id)? {
+    if are_friends(db, uid, friend_id, "friendId")? {
         return Err(Refusal::new(Code::Already, "friendId: a friend of yours already").into());
     }
     Ok(())
@@ -784,12 +780,9 @@ fn befriend(db: &mut Connection, asker: u64, uid: u64, now: u64) -> Result<(), F
     for (from, to) in [(asker, uid), (uid, asker)] {
         db.run(accept, &[now.into(), from.into(), to.into(), FRIEND.into()])?;
     }
-    if !are_friends(db, asker, uid)? {
-        let [smaller, greater] = pair(asker, uid);
-        let insert = "INSERT INTO friends (uid, friendId, updateTime) VALUES (?, ?, ?)";
-        db.run(insert, &[smaller, greater, now.into()])?;
-    }
-    Ok(())
+    let [smaller, greater] = pair(asker, uid);
+    let insert = "INSERT INTO friends (uid, friendId, updateTime) VALUES (?, ?, ?)"; // friends have no open request
+    db.run(insert, &[smaller, greater, now].map(Value::from)).map(drop)
 }
 
 /// What must be run before the database is ours: tables and mark where there is none, the mark alone where the tables
@@ -797,7 +790,7 @@ fn befriend(db: &mut Connection, asker: u64, uid: u64, now: u64) -> Result<(), F
 fn missing(place: &Database) -> Result<String, Failure> {
     let ours = hex(&md5(SCHEMA.as_bytes()));
     let mark = format!("INSERT INTO minimSchema VALUES ('{ours}');");
-    let Some(mut db) = Connection::look(place)? else { return Ok(format!("{SCHEMA}{mark}")) };
+    let Some(mut db) = driver::look(place)? else { return Ok(format!("{SCHEMA}{mark}")) };
     if !db.tables()?.iter().any(|table| table.eq_ignore_ascii_case("minimSchema")) {
         let text =
             "its tables are not minim's, or not all of them; give another with --database or --dataDir";

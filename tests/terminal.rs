@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use common::{DEADLINE, Server};
 use minim::client::screen::Look;
-use minim::client::{run_as, width};
+use minim::client::{run, width};
 use minim::config;
 
 /// What a terminal makes of the bytes that it gets: cells, a cursor, and the few sequences that the client uses.
@@ -198,7 +198,7 @@ impl Terminal {
         let input = BufReader::new(Input { lines, rest: Vec::new() });
         let output = Output(screen.clone());
         let look = Look { is_terminal: true, has_escapes: true, has_colours: false, width: columns };
-        let client = thread::spawn(move || run_as(config, input, output, look));
+        let client = thread::spawn(move || run(config, input, output, look));
         Terminal { screen, keys: Some(keys), typed: String::new(), client: Some(client) }
     }
 

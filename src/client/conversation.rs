@@ -49,6 +49,7 @@ pub struct Unsent {
 }
 
 /// What is known from LOGIN to the end of the session, lost connections in between included.
+#[derive(Default)]
 pub struct Session {
     /// Who is logged in.
     pub me: User,
@@ -87,24 +88,7 @@ pub struct Session {
 impl Session {
     /// A session that knows nobody yet.
     pub fn new(me: User, pwd: String, last_id: u64) -> Session {
-        Session {
-            me,
-            pwd,
-            session_id: String::new(),
-            http_port: 0,
-            last_id,
-            people: BTreeMap::new(),
-            groups: BTreeMap::new(),
-            open: None,
-            unread: BTreeMap::new(),
-            seen: BTreeSet::new(),
-            unsent: VecDeque::new(),
-            since: now_ms(),
-            recorded: BTreeMap::new(),
-            cannot_record: false,
-            earlier: None,
-            send_again_at: None,
-        }
+        Session { me, pwd, last_id, since: now_ms(), ..Session::default() }
     }
 
     /// The name that others see; where two known people have the same, with something to tell them apart.
@@ -275,7 +259,7 @@ pub fn message_line(words: Words, session: &Session, envelope: &Envelope, msg_te
         rows.truncate(1 + MAX_SHOWN_LINES);
         rows.push(words.say("moreLines", &[("N", &more)]));
     }
-    Line { rows, message: Some((envelope.id, envelope.send_time)) }
+    Line { mark: String::new(), rows, sent: Some(envelope.send_time), id: Some(envelope.id) }
 }
 
 /// `NAME: TEXT`, in a group `#GNAME NAME: TEXT`; further lines of the text begin with four spaces.
@@ -379,14 +363,7 @@ fn answered(client: &mut Client, client_no: u64, answer: Result<(u64, u64), Refu
         }
         Err(refusal) => {
             let size = msg_text.len();
-            let values: Values = &[
-                ("USERNAME", &username),
-                ("NAME", &who),
-                ("WHO", &who),
-                ("GROUP", &who),
-                ("GNAME", &who),
-                ("N", &size),
-            ];
+            let values: Values = &[("USERNAME", &username), ("WHO", &who), ("GNAME", &who), ("N", &size)];
             let failure = client.explain(refusal.into(), values);
             client.fail(failure);
         }

@@ -23,7 +23,7 @@ fn find_group(client: &Client, group: &str) -> Result<u64, Failure> {
     let shown = shown_name(name);
     match (by_number, &named[..]) {
         (Some(g_id), _) | (None, &[g_id]) => Ok(g_id),
-        (None, []) => Err(client.refused(Code::NoSuchGroup, &[("GROUP", &shown)])),
+        (None, []) => Err(client.refused(Code::NoSuchGroup, &[("GNAME", &shown)])),
         _ => {
             let list: Vec<String> = named.iter().map(|g_id| format!("#{g_id}")).collect();
             Err(client.failure("several", &[("WHO", &shown), ("LIST", &client.words.list(&list))]))
@@ -87,8 +87,7 @@ fn ask(
         let group = session.group_name(g_id);
         let uid = uid.unwrap_or(session.me.uid);
         let (username, who) = (session.username(uid), session.who(uid));
-        let values: Values =
-            &[("GROUP", &group), ("GNAME", &group), ("USERNAME", &username), ("NAME", &who), ("WHO", &who)];
+        let values: Values = &[("GNAME", &group), ("USERNAME", &username), ("WHO", &who)];
         match &failure {
             Failure::Refused(refusal) if refusal.code == Code::Already => {
                 client.failure("refused.alreadyMember", values)

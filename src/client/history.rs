@@ -8,7 +8,7 @@ use crate::client::arguments::{needs, take_word};
 use crate::client::conversation::{Conversation, message_rows};
 use crate::client::people::find;
 use crate::client::records::Record;
-use crate::client::screen::{Line, clock_time, date_row};
+use crate::client::screen::Line;
 use crate::client::{Client, Failure};
 use crate::clock::{Civil, civil, now_ms, since_1970};
 use crate::limits::{MAX_HISTORY, MAX_NUMBER, MAX_RECORDS, RECORDS};
@@ -161,25 +161,21 @@ pub fn fetch(
     Ok(page.into_iter().filter_map(record).collect())
 }
 
-/// `  #ID NAME: TEXT`; at a terminal with the clock time behind the id, and a row for each day.
+/// `  #ID NAME: TEXT`
 fn show(client: &mut Client, messages: &[Record]) -> Result<(), Failure> {
-    let (zone, is_terminal) = (client.config.offset(), client.look.is_terminal);
-    let (mut lines, mut day) = (Vec::new(), None);
+    let mut lines = Vec::new();
     for (envelope, msg_text) in messages {
         let session = client.session_mut()?;
         if !session.people.contains_key(&envelope.from_id) {
             session.meet(envelope.from_id, "", &envelope.from_name);
         }
-        let moment = civil(envelope.send_time, zone);
-        if is_terminal && day.replace((moment.year, moment.month, moment.day)) != day {
-            lines.push(Line::new("", &date_row(&moment, zone)));
-        }
-        let time = if is_terminal { clock_time(&moment) } else { String::new() };
-        let mut rows = message_rows(client.session()?, envelope, msg_text);
-        if let Some(first) = rows.first_mut() {
-            first.insert_str(0, &format!("  #{} {time}", envelope.id));
-        }
-        lines.push(Line { rows, message: None });
+        let rows = message_rows(client.session()?, envelope, msg_text);
+        lines.push(Line {
+            mark: format!("  #{} ", envelope.id),
+            rows,
+            sent: Some(envelope.send_time),
+            id: None,
+        });
     }
     client.show(lines);
     Ok(())

@@ -134,9 +134,7 @@ pub fn delete(client: &mut Client, rest: &str) -> Result<(), Failure> {
     let session = client.session()?;
     let (username, who) = (session.username(uid), session.who(uid));
     let deleted: Result<Value, _> = client.http_get("/delete_friend", &[("friendId", &uid.to_string())]);
-    if let Err(failure) = deleted {
-        return Err(client.explain(failure, &[("USERNAME", &username), ("NAME", &who), ("WHO", &who)]));
-    }
+    deleted.map_err(|failure| client.explain(failure, &[("USERNAME", &username), ("WHO", &who)]))?;
     client.answer("deleted", &[("USERNAME", &username)]);
     client.fence();
     Ok(())

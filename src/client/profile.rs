@@ -50,7 +50,7 @@ fn user_or_me(client: &mut Client, rest: &str) -> Result<User, Failure> {
     let named = client.http_get("/getUsernameByUid", &[("uid", &uid.to_string())]);
     let named: Value = named.map_err(|failure| client.explain(failure, &[("WHO", &rest)]))?;
     let username = named["username"].as_str().unwrap_or_default().to_owned();
-    Ok(User { uid, login_name: String::new(), username, sex: 0, pic_url: String::new() })
+    Ok(User { uid, username, ..User::default() })
 }
 
 /// `/set username|sex VALUE`.

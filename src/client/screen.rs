@@ -43,16 +43,29 @@ impl Look {
 /// One thing to say: rows of text that are harmless already.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// The first begins with its mark: two spaces, `* `, `! `, or a name. Further ones begin with four spaces.
+    /// What the first row begins with: two spaces, `* `, `! `, or nothing.
+    pub mark: String,
+    /// Further ones begin with four spaces.
     pub rows: Vec<String>,
-    /// Of a message in its conversation: id and sendTime.
-    pub message: Option<(u64, u64)>,
+    /// When it was sent: at a terminal that stands behind the mark.
+    pub sent: Option<u64>,
+    /// Of a message that is read when it was shown: its id.
+    pub id: Option<u64>,
 }
 
 impl Line {
     /// Behind a mark: `  ` the answer to what was typed, `* ` something that happened, `! ` an error.
     pub fn new(mark: &str, text: &str) -> Line {
-        Line { rows: vec![format!("{mark}{text}")], message: None }
+        Line { mark: mark.to_owned(), rows: vec![text.to_owned()], sent: None, id: None }
+    }
+
+    /// Mark, time, and the rows.
+    pub fn rows(&self, time: &str) -> Vec<String> {
+        let mut rows = self.rows.clone();
+        if let Some(first) = rows.first_mut() {
+            first.insert_str(0, &format!("{}{time}", self.mark));
+        }
+        rows
     }
 }
 
@@ -132,13 +145,8 @@ impl Screen {
     }
 }
 
-/// `[21:30] `
-pub fn clock_time(moment: &Civil) -> String {
-    format!("[{:02}:{:02}] ", moment.hour, moment.minute)
-}
-
 /// `-- 2026-11-24 (+08:00) --`, in a time zone of so many minutes east of Greenwich.
-pub fn date_row(moment: &Civil, time_zone: i64) -> String {
+fn date_row(moment: &Civil, time_zone: i64) -> String {
     let Civil { year, month, day, .. } = moment;
     let (hours, minutes) = (time_zone.abs() / 60, time_zone.abs() % 60);
     let sign = if time_zone < 0 { '-' } else { '+' };
@@ -174,7 +182,7 @@ fn paint_all(painter: &mut Painter, to_do: &Receiver<Order>, to_main: &Sender<Ev
 
 /// The ids of the messages among these lines.
 pub fn ids(lines: &[Line]) -> Vec<u64> {
-    lines.iter().filter_map(|line| line.message).map(|(id, _)| id).collect()
+    lines.iter().filter_map(|line| line.id).collect()
 }
 
 /// What the screen's thread knows.
@@ -214,17 +222,16 @@ impl Painter {
     fn rows(&mut self, lines: &[Line]) -> Vec<String> {
         let mut rows = Vec::new();
         for line in lines {
-            let first = rows.len();
-            rows.extend_from_slice(&line.rows);
-            let Some((_, sent)) = line.message.filter(|_| self.look.is_terminal) else { continue };
-            let moment = civil(sent, self.time_zone);
-            if let Some(row) = rows.get_mut(first) {
-                row.insert_str(0, &clock_time(&moment));
+            let mut time = String::new();
+            if let Some(sent) = line.sent.filter(|_| self.look.is_terminal) {
+                let moment = civil(sent, self.time_zone);
+                let day = Some((moment.year, moment.month, moment.day));
+                if std::mem::replace(&mut self.day, day) != day {
+                    rows.push(date_row(&moment, self.time_zone));
+                }
+                time = format!("[{:02}:{:02}] ", moment.hour, moment.minute);
             }
-            let day = Some((moment.year, moment.month, moment.day));
-            if std::mem::replace(&mut self.day, day) != day {
-                rows.insert(first, date_row(&moment, self.time_zone));
-            }
+            rows.extend(line.rows(&time));
         }
         rows
     }

@@ -86,7 +86,7 @@ fn open_friend(client: &mut Client, with: Conversation) -> Result<Vec<(Envelope,
     let (username, who) = (session.username(with.to_id), session.who(with.to_id));
     let person = session.people.get(&with.to_id).cloned().unwrap_or_default();
     if !person.is_friend && unread.is_empty() {
-        return Err(client.refused(Code::NotFriends, &[("USERNAME", &username), ("NAME", &who)]));
+        return Err(client.refused(Code::NotFriends, &[("USERNAME", &username), ("WHO", &who)]));
     }
     session.open = Some(with);
     let state = words.say(if person.is_online == Some(true) { "row.online" } else { "row.offline" }, &[]);
@@ -116,13 +116,8 @@ fn open_group(client: &mut Client, with: Conversation) -> Result<Vec<(Envelope, 
 
 fn oldest_unread(client: &Client) -> Result<Conversation, Failure> {
     let unread = client.session()?.unread.iter();
-    let first = |(with, waiting): (&Conversation, &Vec<_>)| Some((first_id(waiting)?, *with));
-    let oldest = unread.filter_map(first).min();
-    oldest.map(|(_, with)| with).ok_or_else(|| client.failure("nothingUnread", &[]))
-}
-
-fn first_id(messages: &[(Envelope, String)]) -> Option<u64> {
-    messages.first().map(|(envelope, _)| envelope.id)
+    let oldest = unread.min_by_key(|(_, waiting)| waiting.first().map(|(envelope, _)| envelope.id));
+    oldest.map(|(with, _)| *with).ok_or_else(|| client.failure("nothingUnread", &[]))
 }
 
 /// `/close`.

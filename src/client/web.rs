@@ -9,8 +9,8 @@ use std::time::Instant;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::channel::{PlainChannel, SealedChannel};
-use crate::client::{Client, Failure, Link};
+use crate::channel::PlainChannel;
+use crate::client::{Client, Failure};
 use crate::config::Http;
 use crate::http::{Channel, Connection, Response, percent_encode, write_request};
 use crate::limits::MAX_HTTP_ANSWER;
@@ -83,10 +83,7 @@ impl Client {
         let port = session.map_or(config.http_port, |session| session.http_port);
         let channel: Box<dyn Channel> = match config.http {
             Http::Plain => Box::new(PlainChannel(self.connect(port)?)),
-            Http::Both | Http::Sealed => {
-                let Link { socket, sender, receiver } = self.open(port)?;
-                Box::new(SealedChannel { socket, sender, receiver })
-            }
+            Http::Both | Http::Sealed => Box::new(self.open(port)?),
         };
         let host = SocketAddr::new(config.server_ip, port).to_string();
         let cookie = format!("sid={}", session.map_or("", |session| &session.session_id));

@@ -114,7 +114,7 @@ impl Client {
 
     /// Hands lines to the screen. False: it takes no more now.
     pub(super) fn show(&mut self, lines: Vec<Line>) -> bool {
-        self.log.extend(lines.iter().flat_map(|line| line.rows.clone()));
+        self.log.extend(lines.iter().flat_map(|line| line.rows("")));
         while self.log.len() > MAX_LOG {
             self.log.pop_front();
         }

@@ -22,9 +22,7 @@ pub struct Response {
 impl Response {
     /// Without a header of its own.
     pub fn new(status: u16, body: Vec<u8>) -> Response {
-        let mut response = Response::default();
-        (response.status, response.body) = (status, body);
-        response
+        Response { status, body, ..Response::default() }
     }
 
     /// With a body of JSON. No cache may keep it for the next user of a browser.

@@ -7,6 +7,7 @@
 
 use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -17,8 +18,8 @@ use crate::config::Http;
 use crate::fields::Fields;
 use crate::http::{self, Authority, Channel, Connection, HttpError, RequestHead, Response};
 use crate::limits::{
-    BACKLOG_PAGE, HEADER_DEADLINE, MAX_ARGUMENTS_BODY, MAX_HTTP_CONNECTIONS, MAX_HTTP_CONNECTIONS_EACH,
-    MAX_LISTED, MAX_LISTED_BYTES, MAX_NUMBER, MAX_PICTURE, MAX_RECORDS, RECORDS,
+    BACKLOG_PAGE, HEADER_DEADLINE, LINGER_DEADLINE, MAX_ARGUMENTS_BODY, MAX_HTTP_CONNECTIONS,
+    MAX_HTTP_CONNECTIONS_EACH, MAX_LISTED, MAX_LISTED_BYTES, MAX_NUMBER, MAX_PICTURE, MAX_RECORDS, RECORDS,
 };
 use crate::message::{Code, Refusal, encode};
 use crate::server::sessions::Session;
@@ -28,14 +29,14 @@ use crate::store::{Waiting, Wanted};
 use crate::wire::{self, hello_as_server};
 
 /// The whole life of an HTTP connection, plain or, behind the hello, sealed.
-pub fn serve(server: &Server, socket: Socket) {
+pub fn serve(server: Arc<Server>, socket: Socket, _: u64) {
     let address = socket.peer().ip();
     let Some(_seat) = server.http_connections.take(address, MAX_HTTP_CONNECTIONS, MAX_HTTP_CONNECTIONS_EACH)
     else {
         let full = Response::error(503, "tooMany", "too many HTTP connections, try again", None);
-        return socket.last_word(&full.to_octets(false, true), server.linger_deadline());
+        return socket.last_word(&full.to_octets(false, true), server.config.deadline(LINGER_DEADLINE));
     };
-    let Some((mut connection, is_sealed)) = open(server, socket) else { return };
+    let Some((mut connection, is_sealed)) = open(&server, socket) else { return };
     loop {
         let response = match connection.read_head() {
             Ok(None) => return,
@@ -44,7 +45,7 @@ pub fn serve(server: &Server, socket: Socket) {
                 Ok(Response { close: true, ..Response::from(&refusal) })
             }
             Ok(Some(head)) => {
-                let respond = AssertUnwindSafe(|| respond(server, address, &mut connection, &head));
+                let respond = AssertUnwindSafe(|| respond(&server, address, &mut connection, &head));
                 catch_unwind(respond).unwrap_or_else(|_| Ok(bug())) // it has been said on standard error
             }
             Err(error) => Err(error),
@@ -240,12 +241,9 @@ fn upload_picture(call: &Call, _: &Session) -> Result<Response, Refusal> {
 
 /// A picture never changes under its name: who has it keeps it. RFC 9110 §13.1.1, §13.1.2, §13.2.
 fn head_picture(call: &Call) -> Result<Response, Refusal> {
-    let segments = call.head.path_segments().unwrap_or_default();
-    let picture = match &segments[..] {
-        [_, _, date, name] => pictures::load(call.server, date, name),
-        _ => None,
-    };
-    let picture = picture.ok_or_else(|| Refusal::new(Code::NotFound, "there is no such picture"))?;
+    let path = call.head.path_segments().unwrap_or_default().join("/");
+    let picture = pictures::load(call.server, &format!("/{path}"))
+        .ok_or_else(|| Refusal::new(Code::NotFound, "there is no such picture"))?;
     let tag = format!("\"{}\"", picture.uuid);
     let forever = |response: Response| {
         response.with("ETag", &tag).with("Cache-Control", "public, max-age=31536000, immutable")
@@ -354,10 +352,10 @@ fn quit_group(call: &Call, session: &Session) -> Result<Response, Refusal> {
 }
 
 fn get_no_handle_messages(call: &Call, session: &Session) -> Result<Response, Refusal> {
-    let kind = match call.fields.has("type") {
-        true if call.fields.text("type")? == "REQUEST" => Waiting::Requests,
-        true => return Err(Refusal::bad("type: must be REQUEST, or left out")),
-        false => Waiting::All,
+    let kind = match call.fields.optional("type", Fields::text)? {
+        None => Waiting::All,
+        Some("REQUEST") => Waiting::Requests,
+        Some(_) => return Err(Refusal::bad("type: must be REQUEST, or left out")),
     };
     let (mut list, mut last_id, mut bytes) = (Vec::new(), 0, 0);
     while list.len() < MAX_LISTED && bytes < MAX_LISTED_BYTES {
@@ -394,9 +392,10 @@ fn get_chat_records(call: &Call, session: &Session) -> Result<Response, Refusal>
         before_id: fields.number_or("beforeId", MAX_NUMBER)?,
         limit: limit as usize,
         from_id: fields.optional("fromId", Fields::number)?,
-        times: fields.number_or("fromTime", 0)?..=fields.number_or("toTime", MAX_NUMBER)?,
-        text: text.unwrap_or_default().to_owned(),
-        msg_type: fields.optional("msgType", |fields, name| fields.one_of(name, &types))?.unwrap_or_default(),
+        from_time: fields.optional("fromTime", Fields::number)?,
+        to_time: fields.optional("toTime", Fields::number)?,
+        text: text.map(str::to_owned),
+        msg_type: fields.optional("msgType", |fields, name| fields.one_of(name, &types))?,
     };
     data(&call.server.store.records(session.uid, &wanted)?)
 }

@@ -14,7 +14,7 @@ use crate::limits::{
     BACKLOG_PAGE, DATABASE_AGAIN, IDLE_DEADLINE, LINGER_DEADLINE, LOGIN_DEADLINE, MAX_STRANGERS,
     MAX_STRANGERS_EACH, PING_AFTER, patiently,
 };
-use crate::message::{ChatSendMsg, Code, FromClient, FromServer, Refusal, User, encode};
+use crate::message::{ChatSendMsg, Code, Envelope, FromClient, FromServer, Refusal, User, encode};
 use crate::server::online::{Item, Outbox};
 use crate::server::sessions::Session;
 use crate::server::{Seat, Server, people, spawn};
@@ -52,7 +52,8 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
         Err(wire::Error::NotMinim(came)) if looks_like_http(&came) => {
             let text = "this is minim's chat port; HTTP has another, see --httpPort";
             let response = Response::error(400, "badRequest", text, None);
-            return socket.last_word(&response.to_octets(false, true), server.linger_deadline());
+            return socket
+                .last_word(&response.to_octets(false, true), server.config.deadline(LINGER_DEADLINE));
         }
         Err(_) => return, // the peer is told nothing
     };
@@ -136,7 +137,7 @@ impl Client {
 
     /// Does one request: its answer, if it has one.
     fn handle(&mut self, request: FromClient) -> Result<Option<FromServer>, Refusal> {
-        let _ = self.logged_in(); // for its side effect: it notes the time of use; PONG counts too
+        let uid = self.use_session(); // whatever is asked, PONG too
         match request {
             FromClient::Register { client_no, user } => {
                 let uid = people::register(&self.server, &user)?;
@@ -145,15 +146,11 @@ impl Client {
 
             FromClient::Login { client_no, login_name, pwd } => self.login(client_no, &login_name, &pwd),
 
-            FromClient::Logout { client_no } => self.logout(client_no),
+            FromClient::Logout { client_no } => uid.and_then(|_| self.logout(client_no)),
 
-            FromClient::ChatSendMsg(request) => self.chat_send_msg(request),
+            FromClient::ChatSendMsg(request) => self.chat_send_msg(uid?, request),
 
-            FromClient::ChatReceived { ids } => {
-                let uid = self.logged_in()?;
-                self.server.store.mark_received(uid, &ids)?;
-                Ok(None)
-            }
+            FromClient::ChatReceived { ids } => self.server.store.mark_received(uid?, &ids).map(|()| None),
 
             FromClient::Ping => Ok(Some(FromServer::Pong)),
 
@@ -167,8 +164,8 @@ impl Client {
         }
     }
 
-    /// The uid of the user whose connection this is; `notLoggedIn`.
-    fn logged_in(&self) -> Result<u64, Refusal> {
+    /// The uid of the user whose connection this is, and whose session is used by that; `notLoggedIn`.
+    fn use_session(&self) -> Result<u64, Refusal> {
         let id = self.user.as_ref().map(|(_, session)| &session.id);
         let session = id.and_then(|id| self.server.sessions.use_session(id));
         session.map(|session| session.uid).ok_or_else(|| Refusal::new(Code::NotLoggedIn, "LOGIN comes first"))
@@ -188,8 +185,7 @@ impl Client {
 
         self.receiver.after_login();
         self.stranger = None;
-        let Server { online_users, sessions, .. } = &*self.server;
-        online_users.enter(&session, sessions, &self.outbox, &login_ok);
+        self.server.online_users.enter(&session, &self.server.sessions, &self.outbox, &login_ok);
         people::tell_state(&self.server, user.uid);
         self.user = Some((user, session));
         Ok(None)
@@ -197,7 +193,6 @@ impl Client {
 
     /// LOGOUT: the session ends; the ACK is the last word.
     fn logout(&mut self, client_no: u64) -> Result<Option<FromServer>, Refusal> {
-        self.logged_in()?;
         self.finish_messages();
         self.outbox.close(Some(&FromServer::Ack { client_no, id: None, send_time: None }));
         if let Some((_, session)) = &self.user {
@@ -218,8 +213,7 @@ impl Client {
 
     /// Station 3 of a message, CHAT_SEND_MSG: store, deliver, acknowledge. In this order: what is acknowledged is on the
     /// disk. Here it begins; `next_body` has `finish_messages` do the rest when all that came together has begun.
-    fn chat_send_msg(&mut self, request: ChatSendMsg) -> Result<Option<FromServer>, Refusal> {
-        let from = self.logged_in()?;
+    fn chat_send_msg(&mut self, from: u64, request: ChatSendMsg) -> Result<Option<FromServer>, Refusal> {
         self.begun.push((request.client_no, self.server.store.begin_message(from, request)));
         Ok(None)
     }
@@ -231,13 +225,11 @@ impl Client {
         for (client_no, begun) in std::mem::take(&mut self.begun) {
             answers.push(match self.server.store.finish(begun) {
                 Ok(Stored { envelope, msg_text, recipients }) => {
-                    let (own_id, send_time) = (Some(envelope.id), Some(envelope.send_time));
-                    let mut message = FromServer::ChatSendMsg { envelope, msg_text };
                     for (to, id) in recipients {
-                        message.set_id(id);
-                        self.server.online_users.deliver(to, &message);
+                        let (envelope, msg_text) = (Envelope { id, ..envelope.clone() }, msg_text.clone());
+                        self.server.online_users.deliver(to, &FromServer::ChatSendMsg { envelope, msg_text });
                     }
-                    FromServer::Ack { client_no, id: own_id, send_time }
+                    FromServer::Ack { client_no, id: Some(envelope.id), send_time: Some(envelope.send_time) }
                 }
                 // notFriends, noSuchUser, databaseDown …
                 Err(refusal) => FromServer::Error { client_no: Some(client_no), refusal },

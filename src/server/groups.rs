@@ -83,13 +83,11 @@ pub fn list(server: &Server, uid: u64) -> Result<Vec<GroupRow>, Refusal> {
 
 /// The members of a group, with who is online.
 pub fn members(server: &Server, uid: u64, g_id: u64) -> Result<Vec<Member>, Refusal> {
-    let members = server.store.group_members(uid, g_id)?.into_iter().map(|member| Member {
-        online: server.online_users.is_online(member.user.uid),
-        join_time: member.join_time,
-        owner: member.is_owner,
-        user: member.user,
-    });
-    Ok(members.collect())
+    let mut members = server.store.group_members(uid, g_id)?;
+    for member in &mut members {
+        member.online = server.online_users.is_online(member.user.uid);
+    }
+    Ok(members)
 }
 
 /// GROUP_CHANGED to the members of `group`. `uid`: whom it is about. What is stored stays stored when the database goes away

@@ -15,7 +15,7 @@ use crate::message::{Code, Refusal};
 use crate::server::Server;
 
 /// What the URLs of pictures begin with.
-pub const PREFIX: &str = "/static/headPic/";
+const PREFIX: &str = "/static/headPic/";
 
 /// First octets, what a name ends with, type. The signatures stand in ISO/IEC 10918-1, the PNG specification (5.2), GIF89a (17).
 const KINDS: [(&[u8], &str, &str); 4] = [
@@ -60,8 +60,9 @@ pub fn store(server: &Server, octets: &[u8]) -> Result<String, Refusal> {
     Ok(format!("{PREFIX}{date}/{name}"))
 }
 
-/// The picture of this date and name. None: there is no such one.
-pub fn load(server: &Server, date: &str, name: &str) -> Option<Picture> {
+/// The picture of a URL. None: there is no such one.
+pub fn load(server: &Server, url: &str) -> Option<Picture> {
+    let (date, name) = url.strip_prefix(PREFIX)?.split_once('/')?;
     let (uuid, extension) = name.split_once('.')?;
     let (_, _, content_type) = KINDS.iter().find(|(_, ending, _)| *ending == extension)?;
     if !has_form(date, "dddd-dd-dd") || !has_form(uuid, "xxxxxxxx-xxxx-4xxx-vxxx-xxxxxxxxxxxx") {
@@ -78,9 +79,7 @@ pub fn load(server: &Server, date: &str, name: &str) -> Option<Picture> {
 
 /// A picUrl is empty, or what `store` gave. `badRequest`.
 pub fn require_ours(server: &Server, pic_url: &str) -> Result<(), Refusal> {
-    let place = pic_url.strip_prefix(PREFIX).and_then(|rest| rest.split_once('/'));
-    let is_ours = place.is_some_and(|(date, name)| load(server, date, name).is_some());
-    if pic_url.is_empty() || is_ours {
+    if pic_url.is_empty() || load(server, pic_url).is_some() {
         return Ok(());
     }
     Err(Refusal::bad("picUrl: must be empty, or what /uploadPicture gave"))

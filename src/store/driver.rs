@@ -84,96 +84,48 @@ impl fmt::Display for Failure {
     }
 }
 
-/// One connection to the database.
-pub enum Connection {
-    /// To a file.
-    Sqlite(sqlite::Connection),
-    /// To a server.
-    Mysql(mysql::Connection),
+/// One connection to the database, to a file or to a server.
+pub type Connection = Box<dyn Driver + Send>;
+
+/// What either engine does in its own way.
+pub trait Driver {
+    /// The names of all tables.
+    fn tables(&mut self) -> Result<Vec<String>, Failure>;
+    /// Begins a transaction that writes.
+    fn begin(&mut self) -> Result<(), Failure>;
+    /// Runs a statement without parameters or rows, COMMIT or ROLLBACK for instance.
+    fn run_plain(&mut self, sql: &str) -> Result<(), Failure>;
+    /// Runs a statement; the number of rows that it found and, where they were not so before, changed.
+    fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure>;
+    /// Runs `INSERT INTO … VALUES`, the rows being all of one length.
+    fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure>;
+    /// Runs a query; all its rows.
+    fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure>;
+    /// All rows of a query that ends with `WHERE (column, column)`, for each pair of numbers that these may have.
+    fn rows_of_pairs(&mut self, sql: &str, pairs: &[[u64; 2]]) -> Result<Vec<Row>, Failure>;
 }
 
-impl Connection {
-    /// A database that may be anybody's, for a look that changes nothing. None: there is none yet, or an empty one.
-    pub fn look(place: &Database) -> Result<Option<Connection>, Failure> {
-        match place {
-            Database::Sqlite(path) => Ok(sqlite::Connection::look(path)?.map(Connection::Sqlite)),
-            Database::Mysql(url) => Ok(mysql::Connection::look(url)?.map(Connection::Mysql)),
-        }
+/// A database that may be anybody's, for a look that changes nothing. None: there is none yet, or an empty one.
+pub fn look(place: &Database) -> Result<Option<Connection>, Failure> {
+    match place {
+        Database::Sqlite(path) => sqlite::look(path),
+        Database::Mysql(url) => mysql::look(url),
     }
+}
 
-    /// The one connection that writes: with it the database is ours, and a second server is refused. First runs what
-    /// is `missing` of tables and rows; the database itself is made when it is absent.
-    pub fn open_to_write(place: &Database, missing: &str) -> Result<Connection, Failure> {
-        match place {
-            Database::Sqlite(path) => {
-                sqlite::Connection::open_to_write(path, missing).map(Connection::Sqlite)
-            }
-            Database::Mysql(url) => mysql::Connection::open_to_write(url, missing).map(Connection::Mysql),
-        }
+/// The one connection that writes: with it the database is ours, and a second server is refused. First runs what
+/// is `missing` of tables and rows; the database itself is made when it is absent.
+pub fn open_to_write(place: &Database, missing: &str) -> Result<Connection, Failure> {
+    match place {
+        Database::Sqlite(path) => sqlite::open_to_write(path, missing),
+        Database::Mysql(url) => mysql::open_to_write(url, missing),
     }
+}
 
-    /// A connection that reads what is committed and waits for no writer.
-    pub fn open_to_read(place: &Database) -> Result<Connection, Failure> {
-        match place {
-            Database::Sqlite(path) => sqlite::Connection::open_to_read(path).map(Connection::Sqlite),
-            Database::Mysql(url) => mysql::Connection::open_to_read(url).map(Connection::Mysql),
-        }
-    }
-
-    /// The names of all tables.
-    pub fn tables(&mut self) -> Result<Vec<String>, Failure> {
-        let sql = match self {
-            Connection::Sqlite(_) => sqlite::Connection::TABLES,
-            Connection::Mysql(_) => mysql::Connection::TABLES,
-        };
-        Ok(self.rows(sql, &[])?.iter().map(|row| row.text(0)).collect())
-    }
-
-    /// Begins a transaction that writes.
-    pub fn begin(&mut self) -> Result<(), Failure> {
-        match self {
-            Connection::Sqlite(db) => db.run_plain("BEGIN IMMEDIATE"), // else another program can come between
-            Connection::Mysql(db) => db.run_plain("BEGIN"),
-        }
-    }
-
-    /// Runs a statement without parameters or rows, COMMIT or ROLLBACK for instance.
-    pub fn run_plain(&mut self, sql: &str) -> Result<(), Failure> {
-        match self {
-            Connection::Sqlite(db) => db.run_plain(sql),
-            Connection::Mysql(db) => db.run_plain(sql),
-        }
-    }
-
-    /// Runs a statement; the number of rows that it found and, where they were not so before, changed.
-    pub fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
-        match self {
-            Connection::Sqlite(db) => db.run(sql, parameters),
-            Connection::Mysql(db) => db.run(sql, parameters),
-        }
-    }
-
-    /// Runs `INSERT INTO … VALUES`, the rows being all of one length.
-    pub fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure> {
-        match self {
-            Connection::Sqlite(db) => db.insert(sql, rows),
-            Connection::Mysql(db) => db.insert(sql, rows),
-        }
-    }
-
-    /// Runs a query; all its rows.
-    pub fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure> {
-        match self {
-            Connection::Sqlite(db) => db.rows(sql, parameters),
-            Connection::Mysql(db) => db.rows(sql, parameters),
-        }
-    }
-
-    /// All rows of a query that ends with `WHERE (column, column)`, for each pair of values that these may have.
-    pub fn rows_of_pairs(&mut self, sql: &str, pairs: &[[Value; 2]]) -> Result<Vec<Row>, Failure> {
-        match self {
-            Connection::Sqlite(db) => db.rows_of_pairs(sql, pairs),
-            Connection::Mysql(db) => db.rows_of_pairs(sql, pairs),
-        }
+/// A connection that reads what is committed and waits for no writer.
+pub fn open_to_read(place: &Database) -> Result<Connection, Failure> {
+    match place {
+        Database::Sqlite(path) => sqlite::open_to_read(path),
+        Database::Mysql(url) => mysql::open_to_read(url),
     }
 }

@@ -6,12 +6,12 @@
 
 use super::driver::{Connection, Failure, Row, Value};
 use super::{
-    Asked, COLUMNS, GROUP, JOIN, MESSAGES, SAID, Store, Trouble, USER, are_friends, ask, pushed,
-    require_user, the_row, user,
+    Asked, COLUMNS, GROUP, JOIN, MESSAGES, SAID, Store, Trouble, USER, are_friends, ask, pushed, the_row,
+    user,
 };
 use crate::clock::now_ms;
 use crate::limits::GROUP_MEMBERS;
-use crate::message::{Code, FromServer, Refusal, User};
+use crate::message::{Code, FromServer, Member, Refusal};
 
 /// A group, and who is or was just now in it: those who hear of a change.
 pub struct Group {
@@ -33,16 +33,6 @@ pub enum Succession {
     Owner(u64, Vec<FromServer>),
     /// Not at all: that was the last one.
     Dissolved,
-}
-
-/// A member as /getGroupMembers shows them.
-pub struct Membership {
-    /// Who.
-    pub user: User,
-    /// Since when, in milliseconds since 1970.
-    pub join_time: u64,
-    /// Whether the group is theirs.
-    pub is_owner: bool,
 }
 
 impl Store {
@@ -183,8 +173,9 @@ impl Store {
         Ok(groups)
     }
 
-    /// getGroupMembers, for a member: who joined first stands first. `noSuchGroup`, `notMember`.
-    pub fn group_members(&self, uid: u64, g_id: u64) -> Result<Vec<Membership>, Refusal> {
+    /// getGroupMembers, for a member: who joined first stands first. Who is online the database does not know. `noSuchGroup`,
+    /// `notMember`.
+    pub fn group_members(&self, uid: u64, g_id: u64) -> Result<Vec<Member>, Refusal> {
         let sql = format!(
             "SELECT {USER}, gm.joinTime FROM groupMembers gm JOIN users u ON u.id = gm.uId \
              WHERE gm.gId = ? ORDER BY gm.id"
@@ -194,7 +185,7 @@ impl Store {
             group.require_member(uid)?;
             let member = |row: &Row| {
                 let user = user(row);
-                Membership { join_time: row.number(5), is_owner: user.uid == group.owner, user }
+                Member { online: false, join_time: row.number(5), owner: user.uid == group.owner, user }
             };
             Ok(db.rows(&sql, &[g_id.into()])?.iter().map(member).collect())
         })
@@ -288,11 +279,7 @@ fn end_requests(db: &mut Connection, g_id: u64) -> Result<(), Failure> {
 
 /// `badRequest` for oneself, `noSuchUser`, `notFriends`; `name` is the argument's.
 fn require_friend(db: &mut Connection, uid: u64, friend_id: u64, name: &str) -> Result<(), Trouble> {
-    if uid == friend_id {
-        return Err(Refusal::bad(format!("{name}: that is yourself")).into());
-    }
-    require_user(db, friend_id)?;
-    if !are_friends(db, uid, friend_id)? {
+    if !are_friends(db, uid, friend_id, name)? {
         let text = format!("{name}: {friend_id} is not a friend of yours");
         return Err(Refusal::new(Code::NotFriends, text).into());
     }

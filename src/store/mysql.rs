@@ -9,7 +9,7 @@ use mysql::consts::CapabilityFlags;
 use mysql::prelude::Queryable;
 use mysql::{Conn, DriverError, Opts, OptsBuilder, Params};
 
-use super::driver::{Failure, Row, Value, places};
+use super::driver::{Connection, Driver, Failure, Row, Value, places};
 use crate::limits::{
     DATABASE_CONNECT_DEADLINE, DATABASE_DEADLINE, DATABASE_LOCK_DEADLINE, DATABASE_READERS, DATABASE_ROWS,
     DATABASE_STATEMENTS, DATABASE_WRITER_LIFE,
@@ -17,48 +17,46 @@ use crate::limits::{
 use crate::md5_check::{hex, md5};
 
 /// One connection to a database server.
-pub struct Connection(Conn);
+struct Mysql(Conn);
 
 // What each of these does stands in driver.rs.
-impl Connection {
-    pub const TABLES: &str =
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()";
 
-    pub fn look(url: &str) -> Result<Option<Connection>, Failure> {
-        let (opts, database) = opts(url)?;
-        let mut db = Connection(Conn::new(opts)?);
-        match db.0.select_db(&database) {
-            Err(error) if code(&error) == Some(UNKNOWN_DATABASE) => return Ok(None),
-            other => other?,
-        }
-        let is_empty = db.rows(Connection::TABLES, &[])?.is_empty();
-        Ok(if is_empty { None } else { Some(db) })
+pub fn look(url: &str) -> Result<Option<Connection>, Failure> {
+    let (opts, database) = opts(url)?;
+    let mut db = Mysql(Conn::new(opts)?);
+    match db.0.select_db(&database) {
+        Err(error) if code(&error) == Some(UNKNOWN_DATABASE) => return Ok(None),
+        other => other?,
     }
+    let is_empty = db.tables()?.is_empty();
+    Ok(if is_empty { None } else { Some(Box::new(db)) })
+}
 
-    pub fn open_to_write(url: &str, missing: &str) -> Result<Connection, Failure> {
-        let (opts, database) = opts(url)?;
-        let mut db = Connection(Conn::new(opts)?);
-        // Should the network break, the server notices, and the lock is free for our next connection.
-        db.run_plain(&format!("SET SESSION wait_timeout = {}", DATABASE_WRITER_LIFE.as_secs()))?;
-        db.lock(&database)?;
-        if !missing.is_empty() {
-            let name = format!("`{}`", database.replace('`', "``"));
-            let create =
-                format!("CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
-            db.run_plain(&create)?;
-        }
-        db.0.select_db(&database)?;
-        for statement in missing.split_inclusive(";\n") {
-            db.run_plain(statement)?;
-        }
-        Ok(db)
+pub fn open_to_write(url: &str, missing: &str) -> Result<Connection, Failure> {
+    let (opts, database) = opts(url)?;
+    let mut db = Mysql(Conn::new(opts)?);
+    // Should the network break, the server notices, and the lock is free for our next connection.
+    db.run_plain(&format!("SET SESSION wait_timeout = {}", DATABASE_WRITER_LIFE.as_secs()))?;
+    db.lock(&database)?;
+    if !missing.is_empty() {
+        let name = format!("`{}`", database.replace('`', "``"));
+        let create =
+            format!("CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+        db.run_plain(&create)?;
     }
-
-    pub fn open_to_read(url: &str) -> Result<Connection, Failure> {
-        let (opts, database) = opts(url)?;
-        Ok(Connection(Conn::new(OptsBuilder::from_opts(opts).db_name(Some(database)))?))
+    db.0.select_db(&database)?;
+    for statement in missing.split_inclusive(";\n") {
+        db.run_plain(statement)?;
     }
+    Ok(Box::new(db))
+}
 
+pub fn open_to_read(url: &str) -> Result<Connection, Failure> {
+    let (opts, database) = opts(url)?;
+    Ok(Box::new(Mysql(Conn::new(OptsBuilder::from_opts(opts).db_name(Some(database)))?)))
+}
+
+impl Mysql {
     /// Held until this connection ends. Its name has at most 64 bytes, whatever the database is called.
     fn lock(&mut self, database: &str) -> Result<(), Failure> {
         let name = format!("minim {}", hex(&md5(database.to_lowercase().as_bytes())));
@@ -69,19 +67,30 @@ impl Connection {
             _ => Err(Failure::Down("another server has it open: one at a time".to_owned())),
         }
     }
+}
 
-    pub fn run_plain(&mut self, sql: &str) -> Result<(), Failure> {
+impl Driver for Mysql {
+    fn tables(&mut self) -> Result<Vec<String>, Failure> {
+        let sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()";
+        Ok(self.rows(sql, &[])?.iter().map(|row| row.text(0)).collect())
+    }
+
+    fn begin(&mut self) -> Result<(), Failure> {
+        self.run_plain("BEGIN")
+    }
+
+    fn run_plain(&mut self, sql: &str) -> Result<(), Failure> {
         Ok(self.0.query_drop(sql)?)
     }
 
-    pub fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
+    fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
         #[cfg(test)]
         super::plans::note(sql, parameters);
         Ok(self.0.exec_iter(sql, params(parameters))?.affected_rows())
     }
 
     /// Many rows in a statement: one way to the server and back.
-    pub fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure> {
+    fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure> {
         for rows in rows.chunks(DATABASE_ROWS) {
             let lists: Vec<String> = rows.iter().map(|row| format!("({})", places(row.len()))).collect();
             self.run(&format!("{sql} {}", lists.join(", ")), &rows.concat())?;
@@ -89,7 +98,7 @@ impl Connection {
         Ok(())
     }
 
-    pub fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure> {
+    fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure> {
         #[cfg(test)]
         super::plans::note(sql, parameters);
         let rows: Vec<mysql::Row> = self.0.exec(sql, params(parameters))?;
@@ -98,11 +107,12 @@ impl Connection {
     }
 
     /// Many pairs in a query.
-    pub fn rows_of_pairs(&mut self, sql: &str, pairs: &[[Value; 2]]) -> Result<Vec<Row>, Failure> {
+    fn rows_of_pairs(&mut self, sql: &str, pairs: &[[u64; 2]]) -> Result<Vec<Row>, Failure> {
         let mut all = Vec::new();
         for pairs in pairs.chunks(DATABASE_ROWS) {
             let list = vec!["(?, ?)"; pairs.len()].join(", ");
-            all.extend(self.rows(&format!("{sql} IN ({list})"), &pairs.concat())?);
+            let values: Vec<Value> = pairs.concat().into_iter().map(Value::from).collect();
+            all.extend(self.rows(&format!("{sql} IN ({list})"), &values)?);
         }
         Ok(all)
     }

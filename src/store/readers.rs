@@ -6,7 +6,7 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::Trouble;
-use super::driver::{Connection, Failure};
+use super::driver::{self, Connection, Failure};
 use crate::config::Database;
 use crate::limits::{DATABASE_BUSY_DEADLINE, DATABASE_READERS};
 
@@ -27,9 +27,9 @@ struct Pool {
 impl Readers {
     /// All that can be had are opened now: later there may be no descriptors left. One at least must open.
     pub fn open(place: &Database) -> Result<Readers, Failure> {
-        let first = Connection::open_to_read(place)?;
+        let first = driver::open_to_read(place)?;
         let mut idle: Vec<Option<Connection>> =
-            (1..DATABASE_READERS).map(|_| Connection::open_to_read(place).ok()).collect();
+            (1..DATABASE_READERS).map(|_| driver::open_to_read(place).ok()).collect();
         idle.push(Some(first));
         let pool = Mutex::new(Pool { idle, waiting: 0 });
         Ok(Readers { place: place.clone(), pool, returned: Condvar::new() })
@@ -54,7 +54,7 @@ impl Readers {
     ) -> Result<T, Trouble> {
         let mut db = match seat.take() {
             Some(db) => db,
-            None => Connection::open_to_read(&self.place)?,
+            None => driver::open_to_read(&self.place)?,
         };
         let outcome = job(&mut db);
         if !matches!(outcome, Err(Trouble::Failed(Failure::Gone(_)))) {

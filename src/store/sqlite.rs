@@ -11,67 +11,79 @@ use rusqlite::config::DbConfig;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, OpenFlags, ToSql, params_from_iter};
 
-use super::driver::{Failure, Row, Value, places};
+use super::driver::{Connection, Driver, Failure, Row, Value, places};
 use crate::limits::{DATABASE_BUSY_DEADLINE, DATABASE_STATEMENTS};
 
 /// One connection to a database file.
-pub struct Connection {
+struct Sqlite {
     db: rusqlite::Connection,
     /// Of the connection that writes: locked for as long as it is open.
     _lock: Option<File>,
 }
 
 // What each of these does stands in driver.rs.
-impl Connection {
-    pub const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table'";
 
-    /// `immutable` reads the file alone, which holds the tables from the moment that it has its name (`create`),
-    /// whatever still stands in a `-wal` beside it.
-    pub fn look(path: &Path) -> Result<Option<Connection>, Failure> {
-        if is_new(path) {
-            return Ok(None);
-        }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-        let uri = format!("file:{}?immutable=1", name.replace('\\', "/"));
-        let db = rusqlite::Connection::open_with_flags(uri, flags)?;
-        Ok(Some(Connection { db, _lock: None }))
+/// `immutable` reads the file alone, which holds the tables from the moment that it has its name (`create`),
+/// whatever still stands in a `-wal` beside it.
+pub fn look(path: &Path) -> Result<Option<Connection>, Failure> {
+    if is_new(path) {
+        return Ok(None);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let uri = format!("file:{}?immutable=1", name.replace('\\', "/"));
+    let db = rusqlite::Connection::open_with_flags(uri, flags)?;
+    Ok(Some(Box::new(Sqlite { db, _lock: None })))
+}
+
+pub fn open_to_write(path: &Path, missing: &str) -> Result<Connection, Failure> {
+    let lock = lock(path)?;
+    if is_new(path) {
+        create(path, missing)?;
+    } else if !missing.is_empty() {
+        run_alone(path, missing)?;
+    }
+    Ok(Box::new(Sqlite { _lock: Some(lock), db: open(path)? }))
+}
+
+pub fn open_to_read(path: &Path) -> Result<Connection, Failure> {
+    Ok(Box::new(Sqlite { _lock: None, db: open(path)? }))
+}
+
+fn open(path: &Path) -> Result<rusqlite::Connection, Failure> {
+    let db = rusqlite::Connection::open(path)?;
+    db.busy_timeout(DATABASE_BUSY_DEADLINE)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "foreign_keys", "ON")?;
+    // Or SQLite plans a statement anew for the values of each call, which takes longer than running it.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    db.set_prepared_statement_cache_capacity(DATABASE_STATEMENTS);
+    Ok(db)
+}
+
+impl Driver for Sqlite {
+    fn tables(&mut self) -> Result<Vec<String>, Failure> {
+        let rows = self.rows("SELECT name FROM sqlite_master WHERE type = 'table'", &[])?;
+        Ok(rows.iter().map(|row| row.text(0)).collect())
     }
 
-    pub fn open_to_write(path: &Path, missing: &str) -> Result<Connection, Failure> {
-        let lock = lock(path)?;
-        if is_new(path) {
-            create(path, missing)?;
-        } else if !missing.is_empty() {
-            run_alone(path, missing)?;
-        }
-        Ok(Connection { _lock: Some(lock), ..Connection::open_to_read(path)? })
+    fn begin(&mut self) -> Result<(), Failure> {
+        self.run_plain("BEGIN IMMEDIATE") // else another program can come between
     }
 
-    pub fn open_to_read(path: &Path) -> Result<Connection, Failure> {
-        let db = rusqlite::Connection::open(path)?;
-        db.busy_timeout(DATABASE_BUSY_DEADLINE)?;
-        db.pragma_update(None, "journal_mode", "WAL")?;
-        db.pragma_update(None, "synchronous", "FULL")?;
-        db.pragma_update(None, "foreign_keys", "ON")?;
-        // Or SQLite plans a statement anew for the values of each call, which takes longer than running it.
-        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        db.set_prepared_statement_cache_capacity(DATABASE_STATEMENTS);
-        Ok(Connection { db, _lock: None })
-    }
-
-    pub fn run_plain(&mut self, sql: &str) -> Result<(), Failure> {
+    fn run_plain(&mut self, sql: &str) -> Result<(), Failure> {
         self.run(sql, &[]).map(drop)
     }
 
-    pub fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
+    fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
         #[cfg(test)]
         super::plans::note(sql, parameters);
         Ok(self.db.prepare_cached(sql)?.execute(params_from_iter(parameters))? as u64)
     }
 
     /// One statement a row: there is no way to a server to save.
-    pub fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure> {
+    fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure> {
         let sql = format!("{sql} ({})", places(rows.first().map_or(0, Vec::len)));
         for row in rows {
             self.run(&sql, row)?;
@@ -79,7 +91,7 @@ impl Connection {
         Ok(())
     }
 
-    pub fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure> {
+    fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure> {
         #[cfg(test)]
         super::plans::note(sql, parameters);
         let mut statement = self.db.prepare_cached(sql)?;
@@ -95,11 +107,11 @@ impl Connection {
     }
 
     /// One query a pair: for a list of pairs SQLite would read the whole index.
-    pub fn rows_of_pairs(&mut self, sql: &str, pairs: &[[Value; 2]]) -> Result<Vec<Row>, Failure> {
+    fn rows_of_pairs(&mut self, sql: &str, pairs: &[[u64; 2]]) -> Result<Vec<Row>, Failure> {
         let sql = format!("{sql} = (?, ?)");
         let mut all = Vec::new();
         for pair in pairs {
-            all.extend(self.rows(&sql, pair)?);
+            all.extend(self.rows(&sql, &pair.map(Value::from))?);
         }
         Ok(all)
     }

@@ -11,7 +11,7 @@ use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 
-use super::driver::{Connection, Failure};
+use super::driver::{self, Connection, Failure};
 use super::{Stored, Trouble, add_messages, by_rule};
 use crate::config::Database;
 use crate::limits::{DATABASE_BATCH, DATABASE_PING};
@@ -26,8 +26,8 @@ pub struct Message {
 
 impl Message {
     /// fromUid and clientNo, by which the message is known for ever.
-    pub fn key(&self) -> (u64, u64) {
-        (self.from, self.request.client_no)
+    pub fn key(&self) -> [u64; 2] {
+        [self.from, self.request.client_no]
     }
 }
 
@@ -59,7 +59,7 @@ struct Writer {
     db: Option<Connection>,
     /// Messages whose COMMIT was never answered: they may be on the disk though nobody was told of them. Who repeats
     /// such a one is the first to be told, and so are its recipients.
-    in_doubt: HashSet<(u64, u64)>,
+    in_doubt: HashSet<[u64; 2]>,
 }
 
 /// Starts the thread. It ends when nobody can ask it any more.
@@ -129,7 +129,7 @@ impl Writer {
     fn transaction(&mut self, batch: &mut Batch) -> Result<Outcomes, Failure> {
         let mut db = match self.db.take() {
             Some(db) => db,
-            None => Connection::open_to_write(&self.place, "")?,
+            None => driver::open_to_write(&self.place, "")?,
         };
         let done = db.begin().and_then(|()| {
             let stored = add_messages(&mut db, &batch.messages, &self.in_doubt)?;

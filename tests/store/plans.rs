@@ -77,7 +77,7 @@ fn every_statement_finds_its_rows_by_an_index_in_mysql() {
         let scans = accesses.any(|access| access == Some("ALL") || access == Some("index"));
         (scans, plan.iter().any(|line| line.contains("filesort")))
     });
-    let mut db = Connection::open_to_read(&place).unwrap();
+    let mut db = driver::open_to_read(&place).unwrap();
     db.run_plain(&format!("DROP DATABASE {name}")).unwrap();
 }
 
@@ -92,11 +92,11 @@ fn explain_all(place: &Database, explain: &str, column: usize, verdict: impl Fn(
     NOTED.lock().unwrap().clear();
     use_everything(&store);
     drop(store);
-    let mut db = Connection::open_to_read(place).unwrap();
+    let mut db = driver::open_to_read(place).unwrap();
     let message =
         |number: u64| Message { from: number % USERS + 1, request: hello(number, 2), answer: channel().0 };
     let many: Vec<Message> = (0..100).map(message).collect();
-    rows_by_key(&mut db, many.iter()).unwrap();
+    rows_by_key(&mut db, &many.iter().map(Message::key).collect::<Vec<_>>()).unwrap();
     friendships(&mut db, &many).unwrap();
     let noted = std::mem::take(&mut *NOTED.lock().unwrap());
 
@@ -175,17 +175,9 @@ fn use_everything(store: &Store) {
     store.user_and_digest("user1").unwrap();
     store.search_users("user").unwrap();
     for text in ["", "hello"] {
-        let (times, text, msg_type) = (0..=MAX_NUMBER, text.to_owned(), String::new());
-        let mut wanted = Wanted {
-            is_friend: true,
-            to_id: 2,
-            before_id: MAX_NUMBER,
-            limit: 20,
-            from_id: None,
-            times,
-            text,
-            msg_type,
-        };
+        let text = (!text.is_empty()).then(|| text.to_owned());
+        let mut wanted =
+            Wanted { is_friend: true, to_id: 2, before_id: 1 << 53, limit: 20, text, ..Wanted::default() };
         store.records(1, &wanted).unwrap();
         wanted.before_id = ROWS / 2;
         store.records(1, &wanted).unwrap();
@@ -216,7 +208,7 @@ fn use_groups(store: &Store) {
 
 /// Half of all messages between two users, the others of every user to two others; a third not handled yet; friendships.
 fn fill(place: &Database) {
-    let mut db = Connection::open_to_read(place).unwrap();
+    let mut db = driver::open_to_read(place).unwrap();
     db.begin().unwrap();
     let insert =
         "INSERT INTO message (fromUid, toUid, type, handle, sendTime, clientNo, msgType, msgText) VALUES";

@@ -111,9 +111,8 @@ fn compare(places: [Database; 2]) {
     });
     line("unread of each friend", &stores, |store, _, _| store.unread(2).map(drop));
     let page = |store: &Store, is_friend: bool, before_id: u64| {
-        let (from_id, times, text, msg_type) = (None, 0..=u64::MAX >> 1, String::new(), String::new());
         let to_id = if is_friend { 2 } else { 1 };
-        let wanted = Wanted { is_friend, to_id, before_id, limit: 20, from_id, times, text, msg_type };
+        let wanted = Wanted { is_friend, to_id, before_id, limit: 20, ..Wanted::default() };
         assert_eq!(store.records(1, &wanted)?.len(), 20);
         Ok(())
     };
