@@ -78,8 +78,10 @@ impl Writer {
                     let mut batch = Batch::default();
                     batch.add(first);
                     jobs.try_iter().take(DATABASE_BATCH - 1).for_each(|job| batch.add(job));
-                    if let Err(failure) = self.do_all(batch) {
-                        fail(jobs.try_iter(), &failure); // they have waited as long; the next one tries again
+                    if let Err((failure, batch)) = self.do_all(batch) {
+                        // Who waits by now has waited as long; who asks when told so is tried again.
+                        let waiting: Vec<Job> = jobs.try_iter().collect();
+                        fail(batch.jobs().chain(waiting), &failure);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -90,8 +92,8 @@ impl Writer {
         }
     }
 
-    /// Does a batch, and tells everybody in it how that went. An error: the database was not there.
-    fn do_all(&mut self, mut batch: Batch) -> Result<(), Failure> {
+    /// Does a batch, and tells everybody in it how that went. An error: the database was not there, and nobody knows yet.
+    fn do_all(&mut self, mut batch: Batch) -> Result<(), (Failure, Batch)> {
         let mut outcome = self.transaction(&mut batch);
         if let Err(failure @ Failure::InDoubt(_)) = &outcome {
             fail(batch.changes.drain(..).map(Job::Change), failure); // done again, it could be refused for being done
@@ -109,18 +111,17 @@ impl Writer {
                 }
             }
             Err(Failure::Statement(_)) if batch.messages.len() + batch.changes.len() > 1 => {
+                // Each hears how its own went.
                 for job in batch.jobs() {
                     let mut alone = Batch::default();
                     alone.add(job);
-                    let _ = self.do_all(alone); // each hears how its own went
+                    if let Err((failure, alone)) = self.do_all(alone) {
+                        fail(alone.jobs(), &failure);
+                    }
                 }
             }
-            Err(failure) => {
-                fail(batch.jobs(), &failure);
-                if !matches!(failure, Failure::Statement(_)) {
-                    return Err(failure);
-                }
-            }
+            Err(failure @ Failure::Statement(_)) => fail(batch.jobs(), &failure),
+            Err(failure) => return Err((failure, batch)),
         }
         Ok(())
     }
