@@ -94,6 +94,8 @@ struct Connection {
     pings: usize,
     /// Frames sent and received.
     frames: (u64, u64),
+    /// When the last one came.
+    last_frame: Instant,
 }
 
 /// All that the thread `main` knows.
@@ -276,7 +278,14 @@ impl Client {
             receive_all(number, &socket_of_reader, link.receiver, &to_main, patience);
         });
         match started {
-            Ok(_) => Ok(Connection { number, socket, sender, pings: 0, frames: (1, 1) }),
+            Ok(_) => Ok(Connection {
+                number,
+                socket,
+                sender,
+                pings: 0,
+                frames: (1, 1),
+                last_frame: Instant::now(),
+            }),
             Err(error) => Err(Failure::Said(format!("no thread: {error}"))),
         }
     }
@@ -351,7 +360,10 @@ impl Client {
             Event::Line(line) => self.typed.push_back(line),
             Event::EndOfInput => self.input_ended = true,
             Event::Message(number, message) if current == Some(number) => {
-                self.connection.iter_mut().for_each(|connection| connection.frames.1 += 1);
+                if let Some(connection) = &mut self.connection {
+                    connection.frames.1 += 1;
+                    connection.last_frame = Instant::now();
+                }
                 conversation::receive(self, message);
             }
             Event::Silent(number) if current == Some(number) => self.ping(),

@@ -88,6 +88,10 @@ pub const DATABASE_ROWS: usize = 32;
 /// Statements that a connection keeps prepared: more than 3 for each number of rows up to `DATABASE_ROWS`.
 /// store/sqlite.rs, store/mysql.rs.
 pub const DATABASE_STATEMENTS: usize = 256;
+/// How often what waits at LOGIN is looked through for what came meanwhile; then all is queued. server/chat.rs.
+pub const BACKLOG_ROUNDS: usize = 3;
+/// Password digests that are computed for one address at the same time: others are not to wait for them. server/turns.rs.
+pub const DIGESTS_EACH: usize = 4;
 /// Between two looks whether the database is back, while somebody's backlog waits for it. server/chat.rs, client/conversation.rs.
 pub const DATABASE_AGAIN: Duration = Duration::from_secs(1);
 /// For connecting to a database server. store/mysql.rs.
@@ -105,6 +109,8 @@ pub const DATABASE_PING: Duration = Duration::from_secs(20);
 pub const MAX_FOUND: usize = 50;
 /// Messages of each partner that a search in a conversation looks at, the newest first. store.rs.
 pub const MAX_SEARCHED: usize = 20_000;
+/// Characters of the text that such a search looks for: to look for a long one takes long. server/api.rs.
+pub const MAX_SEARCHED_TEXT: usize = 100;
 /// Rows of /getChatRecords, at most. server/api.rs, client/history.rs.
 pub const MAX_RECORDS: u64 = 100;
 /// Rows of /getChatRecords where no limit is asked for, and of /history. server/api.rs, client/history.rs.
@@ -181,6 +187,8 @@ pub const MAX_WIDTH: usize = 1000;
 pub const USUAL_WIDTH: usize = 60;
 /// Batches of lines that wait for a stopped screen (Ctrl-S); what comes then is dropped or stays unread. client/screen.rs.
 pub const SCREEN_BATCHES: usize = 1000;
+/// Bytes of unread texts that a client keeps; further ones are fetched when they are opened. client/conversation.rs.
+pub const MAX_UNREAD_BYTES: usize = 16 * 1024 * 1024;
 /// Ids that a client remembers, so that none is shown twice. client/conversation.rs.
 pub const MAX_SEEN: usize = 100_000;
 /// Rows behind the last found one that /wait can still find. client/words.rs.

@@ -13,6 +13,7 @@ pub mod operator;
 pub mod people;
 pub mod pictures;
 pub mod sessions;
+pub mod turns;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -30,6 +31,7 @@ use crate::warnings::Warnings;
 
 use online::OnlineUsers;
 use sessions::{Brake, Sessions};
+use turns::Turns;
 
 /// What all threads of the server share.
 pub struct Server {
@@ -48,6 +50,8 @@ pub struct Server {
     /// A digest that no password has: an unknown name costs the same work as a wrong password. Who has an account is no
     /// secret here, /checkLoginName tells; this shows how LOGIN would keep it.
     pub nobodys_digest: String,
+    /// Whose password digests are computed now.
+    pub digests: Turns,
     /// Chat connections before the hello.
     pub strangers: Seats,
     /// Chat connections behind it.
@@ -95,6 +99,7 @@ fn start(config: Config) -> Result<(Arc<Server>, TcpListener, TcpListener), Stri
         online_users: OnlineUsers::default(),
         sessions: Sessions::default(),
         brake: Brake::default(),
+        digests: Turns::default(),
         nobodys_digest: password_digest(&hex(&random_bytes::<16>())),
         strangers: Seats::default(),
         clients: Seats::default(),

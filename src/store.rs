@@ -22,6 +22,7 @@ mod writer;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 
 use crate::clock::now_ms;
 use crate::config::Database;
@@ -68,6 +69,8 @@ pub struct Store {
     /// To the thread that writes.
     writer: Sender<Job>,
     readers: Readers,
+    /// Held by who searches old messages: that takes long, and must leave connections to the others.
+    searches: Mutex<()>,
     failures: Warnings,
 }
 
@@ -164,7 +167,7 @@ impl Store {
             opened.map_err(|failure| format!("cannot use the database {place} (--database): {failure}"))?;
         let writer =
             writer::start(place, writer).map_err(|error| format!("no thread for the database: {error}"))?;
-        Ok(Store { writer, readers, failures: Warnings::default() })
+        Ok(Store { writer, readers, searches: Mutex::default(), failures: Warnings::default() })
     }
 
     /// Does `job` in a transaction: all of it, or nothing when it returns an error. It refuses before it writes, since
@@ -316,6 +319,8 @@ impl Store {
             "SELECT {COLUMNS} FROM (SELECT id FROM message WHERE {sql} AND id < ? ORDER BY id DESC LIMIT {looked_at}) \
              {PAGE} WHERE m.id > 0{filters} ORDER BY m.id DESC LIMIT {limit}"
         );
+        let is_search = !values.is_empty();
+        let _one_at_a_time = is_search.then(|| self.searches.lock().unwrap_or_else(PoisonError::into_inner));
         self.read(|db| {
             match wanted.is_friend {
                 true => require_user(db, to)?,

@@ -68,8 +68,21 @@ fn names_that_hide_or_play_with_a_terminal_are_refused_by_name() {
     let mut peer = server.peer();
     let long = "n".repeat(51);
     let invisible = "\u{200b}".repeat(15);
-    let names =
-        ["", "A\x1b[2J", "A\u{9b}", "Bob\u{200b}", "Bob\u{202e}", " Bob", "Bob ", "a\nb", &long, &invisible];
+    let names = [
+        "",
+        "\u{3164}",
+        "Bob\u{ad}",
+        "Bob\u{115f}",
+        "A\x1b[2J",
+        "A\u{9b}",
+        "Bob\u{200b}",
+        "Bob\u{202e}",
+        " Bob",
+        "Bob ",
+        "a\nb",
+        &long,
+        &invisible,
+    ];
     for field in ["loginName", "username"] {
         for name in names {
             let mut body = json!({"type": "REGISTER", "loginName": "bob", "username": "Bob",

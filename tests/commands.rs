@@ -126,6 +126,22 @@ fn a_picture_is_looked_at_sent_and_fetched_by_others_and_overwrites_nothing() {
     ];
     assert_eq!((code, &printed[3..]), (1, &expected.map(str::to_owned)[..]));
 
+    // A server, or who stores one without minim's client, can call anything a picture.
+    let mut bob = server.peer();
+    bob.log_in_with("bob", "123456");
+    let post = |target: &str, body: &str| {
+        let (host, sid, length) = (server.http, &bob.session_id, body.len());
+        let lines =
+            format!("Host: {host}\r\nCookie: sid={sid}\r\nContent-Length: {length}\r\nConnection: close\r\n");
+        server.raw_http(format!("POST {target} HTTP/1.1\r\n{lines}\r\n{body}").as_bytes()).1
+    };
+    let answer = post("/uploadPicture", "GIF89a");
+    let stored = answer.split('"').find(|piece| piece.starts_with("/static/")).expect("a picUrl").to_owned();
+    assert!(post(&format!("/modifyUser?picUrl={stored}"), "").contains("\"ok\":true"));
+    let lines = ["/login bob 123456", "/avatar show"];
+    let (code, printed) = script(&server, &[], &lines);
+    assert_eq!((code, &*printed[3]), (1, &*format!("! {stored} is no JPEG, PNG or GIF")));
+
     let lines = ["/login bob 123456", "/avatar show alice", "/头像 查看 alice"];
     let (code, printed) = script(&server, &[], &lines);
     assert_eq!(code, 0, "{printed:?}");

@@ -17,6 +17,7 @@ use std::thread;
 use common::{Folder, Server, friends, run, script, talking};
 use minim::client::words;
 use minim::harmless::{harmless, harmless_name};
+use minim::limits::{MAX_MSG_TEXT, MAX_UNREAD_BYTES};
 
 #[test]
 fn the_script_of_the_contract_prints_exactly_its_lines() {
@@ -386,6 +387,37 @@ fn what_changed_while_the_connection_was_lost_is_known_after_it() {
     bob.expect("* connected again, logged in as bob");
     alice.line("/msg #lab what bob missed");
     bob.expect("* #lab Alice: what bob missed (unread 1, /open #lab)");
+}
+
+#[test]
+fn more_than_a_client_keeps_may_wait_and_what_is_typed_meanwhile_gets_its_answer() {
+    let server = Server::start();
+    friends(&server);
+    let mut alice = server.peer();
+    alice.log_in_with("alice", "123456");
+    let count = MAX_UNREAD_BYTES / MAX_MSG_TEXT + 60;
+    let text = |number: usize| format!("{number:05} {}", "x".repeat(MAX_MSG_TEXT - 6));
+    for first in (0..count).step_by(20) {
+        let texts: Vec<_> =
+            (first..count.min(first + 20)).map(|number| alice.text_to(2, &text(number))).collect();
+        alice.send_together(&texts);
+        alice.fence();
+    }
+    alice.fence();
+    // It takes longer than the client waits for an answer, but all the time something comes.
+    let mut bob = server.console(&["--patience", "0.05", "--dataDir", "b"]);
+    bob.line("/login bob 123456");
+    bob.line("/msg alice hello");
+    bob.expect("  sent #");
+    let lost = bob.transcript.iter().find(|line| line.starts_with("! connection lost"));
+    assert_eq!(lost, None);
+    bob.line("/open alice");
+    bob.expect(&format!("unread {count}"));
+    for number in 0..count {
+        assert_eq!(bob.next_line().map(|line| line[7..].to_owned()), Some(text(number)), "{number}");
+    }
+    bob.line("/unread");
+    bob.expect("  unread 0");
 }
 
 /// Passes bytes between clients and a server; of connections that are mute it swallows those of the server.

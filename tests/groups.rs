@@ -294,6 +294,27 @@ fn the_owner_who_quits_leaves_the_group_to_who_joined_first_with_the_open_reques
 }
 
 #[test]
+fn with_a_member_their_open_invitations_end() {
+    let server = Server::start();
+    let (mut alice, mut bob, mut carol) =
+        (server.new_user("alice"), server.new_user("bob"), server.new_user("carol"));
+    let mut dave = server.new_user("dave");
+    let g_id = group_of(&server, &mut alice, &mut [&mut bob, &mut carol]);
+    server.befriend(&mut bob, &mut dave);
+    server.befriend(&mut carol, &mut dave);
+    for inviter in [&bob, &carol] {
+        data(ask(&server, inviter, &format!("/addFriendsOrGroup?gId={g_id}&friendId={}", dave.uid)));
+    }
+    let (of_bob, of_carol) = (dave.expect("REQUEST")["id"].clone(), dave.expect("REQUEST")["id"].clone());
+    data(ask(&server, &alice, &format!("/removeMember?gId={g_id}&uid={}", bob.uid)));
+    let accept = |id: &Value| ask(&server, &dave, &format!("/messageHandle?msgId={id}&accept=true"));
+    expect_change(&mut alice, "removed", bob.uid, 1);
+    assert_eq!(error(&accept(&of_bob)), "already");
+    data(accept(&of_carol));
+    expect_change(&mut alice, "joined", dave.uid, dave.uid);
+}
+
+#[test]
 fn records_of_a_group_are_ones_own_rows_also_when_one_has_left_or_it_is_no_more() {
     let server = Server::start();
     let (mut alice, mut bob, mut carol) =

@@ -6,11 +6,14 @@ mod common;
 
 use std::fs;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use common::peer::{Peer, expect_error, password};
-use common::{Server, connect, read_to_end};
+use common::{Server, connect, raw_http, read_to_end};
 use serde_json::{Value, json};
 
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\nand whatever else";
 
 /// A POST with fields and a body: head and body of the answer.
@@ -34,8 +37,7 @@ fn exchange(server: &Server, request: &[u8]) -> (String, Vec<u8>) {
 
 /// A form as the user of a connection: the JSON of the answer.
 fn modify(server: &Server, user: &Peer, form: &str) -> Value {
-    let fields = "Content-Type: application/x-www-form-urlencoded\r\n";
-    let (_, body) = post(server, Some(user), "/modifyUser", fields, form.as_bytes());
+    let (_, body) = post(server, Some(user), "/modifyUser", FORM, form.as_bytes());
     serde_json::from_slice(&body).expect("JSON")
 }
 
@@ -237,4 +239,46 @@ fn no_name_leads_out_of_the_folder_of_pictures() {
     }
     let (head, _) = get(&server, "GET", &pic_url.replace("static", "%73tatic"), "");
     assert!(head.starts_with("HTTP/1.1 200 "), "%73 is s: {head}");
+}
+
+#[test]
+fn no_session_that_the_old_password_made_outlives_the_new_one() {
+    let server = Server::start();
+    let mut alice = server.new_user("alice");
+    let address = server.http;
+    let log_in = |pwd: &str| {
+        let form = format!("loginName=alice&pwd={pwd}");
+        let lines =
+            format!("Host: {address}\r\n{FORM}Content-Length: {}\r\nConnection: close\r\n", form.len());
+        let (head, _) = raw_http(address, format!("POST /login HTTP/1.1\r\n{lines}\r\n{form}").as_bytes());
+        Some(head.split("sid=").nth(1)?.split(';').next()?.to_owned())
+    };
+    let mut old = "alice%27s%20password".to_owned();
+    for round in 0..5 {
+        let new = format!("new{round}");
+        let is_done = AtomicBool::new(false);
+        let made = thread::scope(|scope| {
+            let knock = || {
+                let mut made = Vec::new();
+                while !is_done.load(Ordering::SeqCst) {
+                    made.extend(log_in(&old));
+                }
+                made
+            };
+            let knockers: Vec<_> = (0..6).map(|_| scope.spawn(knock)).collect();
+            let sid = log_in(&old).expect("the right password");
+            let form = format!("pwd={new}&oldPwd={old}");
+            let lines = format!("Cookie: sid={sid}\r\n{FORM}");
+            let (head, body) = post(&server, None, "/modifyUser", &lines, form.as_bytes());
+            assert!(head.starts_with("HTTP/1.1 200 "), "{head} {body:?}");
+            is_done.store(true, Ordering::SeqCst);
+            knockers.into_iter().flat_map(|knocker| knocker.join().expect("no panic")).collect::<Vec<_>>()
+        });
+        for sid in made {
+            let answer = server.get("/getFriendsById", Some(&sid));
+            assert_eq!(answer["error"], "notLoggedIn", "round {round}: a session of the old password lives");
+        }
+        old = new;
+    }
+    alice.expect("KICKED");
 }

@@ -80,7 +80,9 @@ impl Client {
         }
         let session = self.session.as_ref()?;
         let oldest = session.unsent.iter().filter_map(|text| text.sent_at).min();
-        let silence = oldest.map(|at| at + patiently(ANSWER_DEADLINE, self.config.patience));
+        let last_frame = self.connection.as_ref().map(|connection| connection.last_frame);
+        let since = oldest.map(|at| last_frame.map_or(at, |last| last.max(at))); // what waited comes before an answer
+        let silence = since.map(|at| at + patiently(ANSWER_DEADLINE, self.config.patience));
         silence.into_iter().chain(session.send_again_at).min()
     }
 

@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use crate::client::history::Wanted;
+use crate::client::records::Record;
 use crate::client::screen::Line;
 use crate::client::width::{cut, width};
 use crate::client::words::{Values, Words};
 use crate::client::{Client, Failure, groups};
 use crate::clock::now_ms;
 use crate::harmless::{harmless, harmless_name};
-use crate::limits::{DATABASE_AGAIN, MAX_SEEN, MAX_SHOWN_LINES, patiently};
+use crate::limits::{DATABASE_AGAIN, MAX_SEEN, MAX_SHOWN_LINES, MAX_UNREAD_BYTES, patiently};
 use crate::message::{ChatSendMsg, Code, Envelope, FromClient, FromServer, Refusal, User};
 
 /// Whom one talks to, in the words of CHAT_SEND_MSG.
@@ -67,8 +68,10 @@ pub struct Session {
     pub groups: BTreeMap<u64, String>,
     /// Where plain text goes.
     pub open: Option<Conversation>,
-    /// Of each conversation what came and was not shown whole: never empty.
-    pub unread: BTreeMap<Conversation, Vec<(Envelope, String)>>,
+    /// Of each conversation what came and was not shown whole: never empty. Without texts where they are too many.
+    pub unread: BTreeMap<Conversation, Vec<Record>>,
+    /// Of all texts in `unread`.
+    pub unread_bytes: usize,
     /// Ids that came, the newest `MAX_SEEN` of them.
     pub seen: BTreeSet<u64>,
     /// In the order in which they were typed.
@@ -130,6 +133,22 @@ impl Session {
             self.seen.pop_first();
         }
         self.seen.insert(id)
+    }
+
+    /// Takes note of a message that was not shown; of its text, while there is room.
+    pub fn keep_unread(&mut self, with: Conversation, (envelope, mut text): Record) {
+        if self.unread_bytes + text.len() > MAX_UNREAD_BYTES {
+            text.clear();
+        }
+        self.unread_bytes += text.len();
+        self.unread.entry(with).or_default().push((envelope, text));
+    }
+
+    /// What is unread in a conversation, which is so no more.
+    pub fn take_unread(&mut self, with: Conversation) -> Vec<Record> {
+        let unread = self.unread.remove(&with).unwrap_or_default();
+        self.unread_bytes -= unread.iter().map(|(_, text)| text.len()).sum::<usize>();
+        unread
     }
 
     /// How many messages are unread in a conversation.
@@ -244,7 +263,7 @@ fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
     }
     let columns = client.look.is_terminal.then_some(client.look.width);
     let Some(session) = &mut client.session else { return };
-    session.unread.entry(with).or_default().push((envelope, msg_text.clone()));
+    session.keep_unread(with, (envelope, msg_text.clone()));
     if id > session.last_id && !is_open {
         let line = elsewhere_line(words, columns, session, with, from, &msg_text);
         client.show(vec![line]);
@@ -325,7 +344,11 @@ pub fn request_line(words: Words, session: &mut Session, request: &FromServer) -
 /// FRIEND_STATE: only what is new is said.
 fn friend_state(client: &mut Client, uid: u64, username: &str, online: bool) {
     let Some(session) = &mut client.session else { return };
-    let before = session.people.get(&uid).cloned().unwrap_or_default();
+    let before = session.people.get(&uid).cloned();
+    if before.as_ref().is_some_and(|person| !person.is_friend) {
+        return; // it has passed the FRIENDS_CHANGED that ended the friendship
+    }
+    let before = before.unwrap_or_default();
     let old_name = session.username(uid);
     let person = session.meet(uid, "", username);
     (person.is_friend, person.is_online) = (true, Some(online));

@@ -252,6 +252,10 @@ pub fn changed(client: &mut Client, change: &FromServer) {
     if !is_me && !session.people.contains_key(uid) {
         session.meet(*uid, "", username);
     }
+    let is_new = what == "created" || (what == "joined" && is_me);
+    if !is_new && !session.groups.contains_key(g_id) {
+        return; // one's own leaving was told before
+    }
     session.groups.insert(*g_id, gname.clone());
     let (group, name) = (session.group_name(*g_id), session.username(*uid));
     if what == "deleted" || (is_me && (what == "left" || what == "removed")) {

@@ -142,7 +142,11 @@ fn show_avatar(client: &mut Client, who: &str) -> Result<(), Failure> {
         return Err(client.failure("avatar.none", &[("USERNAME", &username)]));
     }
     let octets = client.http_download(&user.pic_url)?;
-    let (format, width, height) = measure(&octets).unwrap_or(("?", 0, 0));
+    let Some((format, width, height)) = measure(&octets) else {
+        return Err(client.failure("noPicture", &[("PATH", &user.pic_url)]));
+    };
+    let (stem, _) = name.rsplit_once('.').unwrap_or((name, ""));
+    let name = &format!("{stem}.{}", if format == "JPEG" { "jpg".to_owned() } else { format.to_lowercase() });
     let saved = save(&client.config.data_dir.join("downloads"), name, &octets);
     match saved {
         Ok(path) => {

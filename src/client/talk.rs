@@ -8,10 +8,12 @@ use std::time::Instant;
 use crate::client::arguments::{needs, show_rows, text_of};
 use crate::client::conversation::{Conversation, Session, message_line};
 use crate::client::groups::{fetch_members, take_conversation};
+use crate::client::history::fetch;
+use crate::client::records::Record;
 use crate::client::words::Values;
 use crate::client::{Client, Failure, away};
-use crate::limits::{OPEN_PAGE, WAIT_DEADLINE, patiently};
-use crate::message::{Code, Envelope};
+use crate::limits::{MAX_RECORDS, OPEN_PAGE, WAIT_DEADLINE, patiently};
+use crate::message::Code;
 
 /// A line that is no command goes to the open conversation.
 pub fn text(client: &mut Client, text: &str) -> Result<(), Failure> {
@@ -63,26 +65,48 @@ pub fn open(client: &mut Client, rest: &str) -> Result<(), Failure> {
     client.complete_records(with);
     let words = client.words;
     for (page, messages) in unread.chunks(OPEN_PAGE).enumerate() {
-        let session = client.session()?;
-        let lines = messages.iter().map(|(envelope, text)| message_line(words, session, envelope, text));
-        let lines = lines.collect();
-        if !client.show(lines) {
-            let rest = unread[page * OPEN_PAGE..].to_vec();
-            client.session_mut()?.unread.insert(with, rest);
-            break;
+        let shown = with_texts(client, with, messages).and_then(|messages| {
+            let session = client.session()?;
+            let line = |(envelope, text): &Record| message_line(words, session, envelope, text);
+            let lines = messages.iter().map(line).collect();
+            Ok(client.show(lines))
+        });
+        if !matches!(shown, Ok(true)) {
+            let session = client.session_mut()?;
+            let rest = unread[page * OPEN_PAGE..].iter().cloned();
+            rest.for_each(|message| session.keep_unread(with, message));
+            return shown.map(drop);
         }
     }
     Ok(())
 }
 
+/// Unread messages with their texts: those that were not kept are fetched.
+fn with_texts(client: &Client, with: Conversation, messages: &[Record]) -> Result<Vec<Record>, Failure> {
+    let mut messages = messages.to_vec();
+    let lacks_text = |(_, text): &&Record| text.is_empty();
+    while let Some((last, _)) = messages.iter().rfind(lacks_text) {
+        let page = fetch(client, with, last.id + 1, MAX_RECORDS as usize, &[])?;
+        let found = page.iter().any(|(envelope, text)| envelope.id == last.id && !text.is_empty());
+        if !found {
+            return Err(client.failure("refused.noSuchMessage", &[("ID", &last.id)]));
+        }
+        for (envelope, text) in messages.iter_mut().filter(|(_, text)| text.is_empty()) {
+            let same = page.iter().find(|(other, _)| other.id == envelope.id);
+            text.push_str(same.map_or("", |(_, text)| text));
+        }
+    }
+    Ok(messages)
+}
+
 /// Opens the conversation with a friend; also with somebody else who has written. What is unread in it.
-fn open_friend(client: &mut Client, with: Conversation) -> Result<Vec<(Envelope, String)>, Failure> {
+fn open_friend(client: &mut Client, with: Conversation) -> Result<Vec<Record>, Failure> {
     let words = client.words;
     if client.session()?.people.get(&with.to_id).is_some_and(|person| person.is_online.is_none()) {
         client.fence(); // a new friend's state is on its way
     }
     let session = client.session_mut()?;
-    let unread = session.unread.remove(&with).unwrap_or_default();
+    let unread = session.take_unread(with);
     let (username, who) = (session.username(with.to_id), session.who(with.to_id));
     let person = session.people.get(&with.to_id).cloned().unwrap_or_default();
     if !person.is_friend && unread.is_empty() {
@@ -96,11 +120,11 @@ fn open_friend(client: &mut Client, with: Conversation) -> Result<Vec<(Envelope,
 }
 
 /// Opens a group. What is unread in it.
-fn open_group(client: &mut Client, with: Conversation) -> Result<Vec<(Envelope, String)>, Failure> {
+fn open_group(client: &mut Client, with: Conversation) -> Result<Vec<Record>, Failure> {
     let members = fetch_members(client, with.to_id)?;
     let online = members.iter().filter(|member| member.online).count();
     let session = client.session_mut()?;
-    let unread = session.unread.remove(&with).unwrap_or_default();
+    let unread = session.take_unread(with);
     session.open = Some(with);
     let (group, members) = (session.group_name(with.to_id), members.len());
     let values: Values = &[

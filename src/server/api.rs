@@ -19,7 +19,8 @@ use crate::fields::Fields;
 use crate::http::{self, Authority, Channel, Connection, HttpError, RequestHead, Response};
 use crate::limits::{
     BACKLOG_PAGE, HEADER_DEADLINE, LINGER_DEADLINE, MAX_ARGUMENTS_BODY, MAX_HTTP_CONNECTIONS,
-    MAX_HTTP_CONNECTIONS_EACH, MAX_LISTED, MAX_LISTED_BYTES, MAX_NUMBER, MAX_PICTURE, MAX_RECORDS, RECORDS,
+    MAX_HTTP_CONNECTIONS_EACH, MAX_LISTED, MAX_LISTED_BYTES, MAX_NUMBER, MAX_PICTURE, MAX_RECORDS,
+    MAX_SEARCHED_TEXT, RECORDS,
 };
 use crate::message::{Code, Refusal, encode};
 use crate::server::sessions::Session;
@@ -208,7 +209,7 @@ struct Call<'a> {
 }
 
 fn register(call: &Call) -> Result<Response, Refusal> {
-    let uid = people::register(call.server, &call.fields.new_user()?)?;
+    let uid = people::register(call.server, &call.fields.new_user()?, call.address)?;
     data(&json!({ "uid": uid }))
 }
 
@@ -219,8 +220,7 @@ fn check_login_name(call: &Call) -> Result<Response, Refusal> {
 
 fn login(call: &Call) -> Result<Response, Refusal> {
     let (login_name, pwd) = (call.fields.name("loginName")?, call.fields.pwd("pwd")?);
-    let user = people::check_password(call.server, &login_name, &pwd, call.address)?;
-    let session = people::begin_session(call.server, user.uid, false);
+    let (user, session) = people::log_in(call.server, &login_name, &pwd, call.address, false)?;
     let cookie = format!("sid={}; Path=/; HttpOnly; SameSite=Strict", session.id);
     Ok(data(&user)?.with("Set-Cookie", &cookie))
 }
@@ -384,6 +384,9 @@ fn get_chat_records(call: &Call, session: &Session) -> Result<Response, Refusal>
     let text = fields.optional("text", Fields::text)?;
     if text == Some("") {
         return Err(Refusal::bad("text: must have 1 character or more, or be left out"));
+    }
+    if text.is_some_and(|text| text.chars().count() > MAX_SEARCHED_TEXT) {
+        return Err(Refusal::bad(format!("text: must have at most {MAX_SEARCHED_TEXT} characters")));
     }
     let types = ["TEXT", "EMOJI", "PICTURE", "FILE"];
     let wanted = Wanted {

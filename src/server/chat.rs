@@ -11,8 +11,8 @@ use std::time::Instant;
 use crate::fields;
 use crate::http::Response;
 use crate::limits::{
-    BACKLOG_PAGE, DATABASE_AGAIN, IDLE_DEADLINE, LINGER_DEADLINE, LOGIN_DEADLINE, MAX_STRANGERS,
-    MAX_STRANGERS_EACH, PING_AFTER, patiently,
+    BACKLOG_PAGE, BACKLOG_ROUNDS, DATABASE_AGAIN, IDLE_DEADLINE, LINGER_DEADLINE, LOGIN_DEADLINE,
+    MAX_STRANGERS, MAX_STRANGERS_EACH, PING_AFTER, patiently,
 };
 use crate::message::{ChatSendMsg, Code, Envelope, FromClient, FromServer, Refusal, User, encode};
 use crate::server::online::{Item, Outbox};
@@ -140,7 +140,7 @@ impl Client {
         let uid = self.use_session(); // whatever is asked, PONG too
         match request {
             FromClient::Register { client_no, user } => {
-                let uid = people::register(&self.server, &user)?;
+                let uid = people::register(&self.server, &user, self.socket.peer().ip())?;
                 Ok(Some(FromServer::Ack { client_no, id: Some(uid), send_time: None }))
             }
 
@@ -177,9 +177,10 @@ impl Client {
         if self.user.is_some() {
             return Err(Refusal::bad("type: this connection is logged in already"));
         }
-        let user = people::check_password(&self.server, login_name, pwd, self.socket.peer().ip())?;
-        let last_id = self.server.store.last_unhandled(user.uid)?;
-        let session = people::begin_session(&self.server, user.uid, true);
+        let address = self.socket.peer().ip();
+        let (user, session) = people::log_in(&self.server, login_name, pwd, address, true)?;
+        let last_id = self.server.store.last_unhandled(user.uid);
+        let last_id = last_id.inspect_err(|_| _ = self.server.sessions.end(&session.id))?;
         let (session_id, http_port) = (session.id.clone(), self.server.http_port);
         let login_ok = FromServer::LoginOk { client_no, user: user.clone(), session_id, http_port, last_id };
 
@@ -297,14 +298,14 @@ impl Writer {
     }
 
     /// All that waits for a user, by pages from the database to the socket, so that any number can wait: messages, then
-    /// requests, each in order of id, and what came of either meanwhile; last the states of the friends. A last word
-    /// ends it.
+    /// requests, each in order of id, and what came of either meanwhile, `BACKLOG_ROUNDS` times; last the states of the
+    /// friends. A last word ends it.
     fn send_backlog(&mut self, uid: u64) -> Option<()> {
         let (mut last_message, mut last_request) = (0, 0);
-        loop {
+        for round in 1.. {
             last_message = self.send_waiting(uid, Waiting::Messages, last_message)?;
             last_request = self.send_waiting(uid, Waiting::Requests, last_request)?;
-            if self.outbox.is_closing() || self.outbox.caught_up() {
+            if self.outbox.is_closing() || self.outbox.caught_up(round >= BACKLOG_ROUNDS) {
                 break;
             }
         }

@@ -77,15 +77,13 @@ impl Outbox {
         self.put(&mut queue, Item::Body(body));
     }
 
-    /// The writing thread has found nothing more that waits. True: so it was, and from here on all is queued.
-    pub fn caught_up(&self) -> bool {
+    /// The writing thread has found nothing more that waits. True: so it was, and from here on all is queued. `at_last`: all
+    /// is queued in any case, though something was stored since the last look, so that one more look is the last.
+    pub fn caught_up(&self, at_last: bool) -> bool {
         let mut queue = self.queue();
-        if queue.is_behind {
-            queue.is_behind = false; // something was stored since the last look: look again
-            return false;
-        }
-        queue.catching_up = false;
-        true
+        let is_behind = std::mem::take(&mut queue.is_behind);
+        queue.catching_up = is_behind && !at_last;
+        !is_behind
     }
 
     /// Puts in an answer to the client's own request; waits for room, so that who asks fast is answered all the same.

@@ -13,9 +13,12 @@ use crate::server::{Server, groups, pictures};
 use crate::store::{Answered, Asked};
 
 /// REGISTER: the uid of the new user. `loginNameTaken`.
-pub fn register(server: &Server, user: &NewUser) -> Result<u64, Refusal> {
+pub fn register(server: &Server, user: &NewUser, address: IpAddr) -> Result<u64, Refusal> {
     pictures::require_ours(server, &user.pic_url)?;
-    server.store.add_user(user, &password_digest(&user.pwd))
+    let turn = server.digests.take(address);
+    let digest = password_digest(&user.pwd);
+    drop(turn);
+    server.store.add_user(user, &digest)
 }
 
 /// modifyUser: the user as they are now. Friends hear of a new username. A new password wants the old one, and ends all
@@ -41,24 +44,50 @@ pub fn modify_user(server: &Server, uid: u64, changes: &Changes, address: IpAddr
     Ok(after)
 }
 
-/// The user of a login name, if the password is theirs: else `badLogin`, whatever was wrong; `tooManyTries`.
-pub fn check_password(
+/// LOGIN and /login: the user of a login name and a password, and a session for them. `badLogin`, `tooManyTries`.
+pub fn log_in(
     server: &Server,
     login_name: &str,
     pwd: &str,
     address: IpAddr,
-) -> Result<User, Refusal> {
+    is_chat: bool,
+) -> Result<(User, Session), Refusal> {
+    let (user, digest) = check_password(server, login_name, pwd, address)?;
+    let session = begin_session(server, user.uid, is_chat);
+    // The password may have changed since it was looked at: then all sessions were ended, but perhaps before this one began.
+    match server.store.user_and_digest(login_name) {
+        Ok(Some((_, now))) if now == digest => Ok((user, session)),
+        now => {
+            server.sessions.end(&session.id);
+            Err(now.err().unwrap_or_else(bad_login))
+        }
+    }
+}
+
+/// The user of a login name and the digest of their password, if this is it: else `badLogin`, whatever was wrong;
+/// `tooManyTries`.
+fn check_password(
+    server: &Server,
+    login_name: &str,
+    pwd: &str,
+    address: IpAddr,
+) -> Result<(User, String), Refusal> {
     let user = server.brake.guard(&login_name.to_lowercase(), address, || {
         let found = server.store.user_and_digest(login_name)?;
         let digest = found.as_ref().map_or(&server.nobodys_digest, |(_, digest)| digest);
+        let _turn = server.digests.take(address);
         let is_right = password_matches(pwd, digest);
-        Ok(found.filter(|_| is_right).map(|(user, _)| user))
+        Ok(found.filter(|_| is_right))
     })?;
-    user.ok_or_else(|| Refusal::new(Code::BadLogin, "wrong loginName or pwd"))
+    user.ok_or_else(bad_login)
+}
+
+fn bad_login() -> Refusal {
+    Refusal::new(Code::BadLogin, "wrong loginName or pwd")
 }
 
 /// A session for a user whose password was right. Another of theirs may end by it.
-pub fn begin_session(server: &Server, uid: u64, is_chat: bool) -> Session {
+fn begin_session(server: &Server, uid: u64, is_chat: bool) -> Session {
     let connected = server.online_users.session_of(uid).map(|session| session.id);
     let (session, unused) = server.sessions.begin(uid, is_chat, connected.as_deref());
     if let Some(unused) = unused {

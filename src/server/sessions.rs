@@ -162,11 +162,13 @@ impl Tries {
     }
 }
 
-/// Makes room in a full table. First those go that are not braked: whoever fills the table with invented names must not
-/// free the name that it guesses at. Then the half that was unused longest.
+/// Makes room in a full table. First those with one wrong password go, then those that are not braked: whoever fills the
+/// table with invented names must not free the name that it guesses at. Then the half that was unused longest.
 fn forget_some(tries: &mut HashMap<(String, IpAddr), Tries>) {
-    if tries.len() >= BRAKE_ENTRIES {
-        tries.retain(|_, entry| entry.under_way > 0 || entry.wrong >= FREE_TRIES);
+    for least in [2, FREE_TRIES] {
+        if tries.len() >= BRAKE_ENTRIES {
+            tries.retain(|_, entry| entry.under_way > 0 || entry.wrong >= least);
+        }
     }
     if tries.len() >= BRAKE_ENTRIES {
         let mut times: Vec<Instant> = tries.values().map(|entry| entry.last_used).collect();

@@ -262,9 +262,11 @@ fn add_member(db: &mut Connection, g_id: u64, uid: u64, now: u64) -> Result<(), 
     db.run(insert, &[g_id, uid, now].map(Value::from)).map(drop)
 }
 
+/// With a member their open invitations end: who is invited by them could let them in again.
 fn remove(db: &mut Connection, g_id: u64, uid: u64) -> Result<(), Failure> {
-    let delete = "DELETE FROM groupMembers WHERE gId = ? AND uId = ?";
-    db.run(delete, &[g_id, uid].map(Value::from)).map(drop)
+    db.run("DELETE FROM groupMembers WHERE gId = ? AND uId = ?", &[g_id, uid].map(Value::from))?;
+    let refuse = "UPDATE message SET handle = 2, handleTime = ? WHERE gId = ? AND type = ? AND fromUid = ? AND handle = 0";
+    db.run(refuse, &[now_ms(), g_id, GROUP, uid].map(Value::from)).map(drop)
 }
 
 /// Nobody can be let into a group that is no more.
