@@ -6,14 +6,12 @@ mod common;
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
 
+use common::relay::Relay;
 use common::{Folder, Server, friends, run, script, talking};
 use minim::client::words;
 use minim::harmless::{harmless, harmless_name};
@@ -367,6 +365,43 @@ fn a_text_without_ack_is_sent_again_on_a_new_connection_and_arrives_once() {
 }
 
 #[test]
+fn a_message_to_a_group_without_ack_arrives_once_at_each_member_too() {
+    let server = Server::start();
+    friends(&server);
+    let relay = Relay::start(server.chat);
+    let port = relay.address.port().to_string();
+    let mut alice = talking(&server, &["--chatPort", &port, "--patience", "0.5"], "alice", "bob");
+    let mut bob = talking(&server, &[], "bob", "alice");
+    alice.line("/create five bob");
+    bob.expect("* request #");
+    bob.line("/accept");
+    alice.expect("* Bob joined #five");
+    let mut members = Vec::new();
+    for name in ["carol", "dave", "erin"] {
+        let member = server.new_user(name);
+        let asked = server.get("/addFriendsOrGroup?gId=1", Some(&member.session_id));
+        alice.expect(&format!("* request #{}", asked["data"]["id"]));
+        alice.line(&format!("/accept {}", asked["data"]["id"]));
+        alice.expect("  accepted request #");
+        members.push(member);
+    }
+    relay.mute();
+    alice.line("/msg #five once");
+    bob.expect("* #five Alice: once");
+    alice.expect("! connection lost (no answer), trying again in 0.5 s");
+    alice.expect("* connected again, logged in as alice");
+    alice.expect("  sent #");
+    alice.line("/msg #five and then this");
+    bob.expect("* #five Alice: and then this");
+    for member in &mut members {
+        let texts = [member.expect("CHAT_SEND_MSG"), member.expect("CHAT_SEND_MSG")];
+        assert_eq!(texts.map(|message| message["msgText"].clone()), ["once", "and then this"]);
+    }
+    assert_eq!(bob.transcript.iter().filter(|line| line.contains("Alice: once")).count(), 1);
+    assert_eq!(alice.transcript.iter().filter(|line| line.starts_with("  sent #")).count(), 1);
+}
+
+#[test]
 fn what_changed_while_the_connection_was_lost_is_known_after_it() {
     let server = Server::start();
     friends(&server);
@@ -418,49 +453,6 @@ fn more_than_a_client_keeps_may_wait_and_what_is_typed_meanwhile_gets_its_answer
     }
     bob.line("/unread");
     bob.expect("  unread 0");
-}
-
-/// Passes bytes between clients and a server; of connections that are mute it swallows those of the server.
-struct Relay {
-    address: SocketAddr,
-    are_mute: Arc<Mutex<Vec<Arc<AtomicBool>>>>,
-}
-
-impl Relay {
-    fn start(server: SocketAddr) -> Relay {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let are_mute = Arc::new(Mutex::new(Vec::new()));
-        let relay = Relay { address, are_mute: are_mute.clone() };
-        thread::spawn(move || {
-            for client in listener.incoming().map_while(Result::ok) {
-                let Ok(server) = TcpStream::connect(server) else { return };
-                let back = (server.try_clone().expect("a clone"), client.try_clone().expect("a clone"));
-                let is_mute = Arc::new(AtomicBool::new(false));
-                are_mute.lock().expect("no panic").push(is_mute.clone());
-                thread::spawn(move || pass(client, server, &AtomicBool::new(false)));
-                thread::spawn(move || pass(back.0, back.1, &is_mute));
-            }
-        });
-        relay
-    }
-
-    /// The connections that stand now are mute; later ones are not.
-    fn mute(&self) {
-        let are_mute = self.are_mute.lock().expect("no panic");
-        are_mute.iter().for_each(|is_mute| is_mute.store(true, Ordering::SeqCst));
-    }
-}
-
-fn pass(mut from: TcpStream, mut to: TcpStream, is_mute: &AtomicBool) {
-    let mut piece = [0; 4096];
-    while let Ok(count @ 1..) = from.read(&mut piece) {
-        if !is_mute.load(Ordering::SeqCst) && to.write_all(&piece[..count]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
-    let _ = from.shutdown(Shutdown::Both);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::time::Instant;
 use common::{DEADLINE, Server};
 use minim::client::screen::Look;
 use minim::client::{run, width};
+use minim::clock::{Civil, civil};
 use minim::config;
 
 /// What a terminal makes of the bytes that it gets: cells, a cursor, and the few sequences that the client uses.
@@ -187,6 +188,10 @@ impl Read for Input {
 
 impl Terminal {
     fn start(server: &Server, columns: usize, rows: usize, options: &[&str]) -> Terminal {
+        Terminal::with(server, columns, rows, options, true)
+    }
+
+    fn with(server: &Server, columns: usize, rows: usize, options: &[&str], has_escapes: bool) -> Terminal {
         let (chat, http) = (server.chat.port().to_string(), server.http.port().to_string());
         let mut words = vec!["--chatPort", &chat, "--httpPort", &http, "--lang", "en"];
         words.extend(options);
@@ -197,7 +202,7 @@ impl Terminal {
         let (keys, lines) = channel();
         let input = BufReader::new(Input { lines, rest: Vec::new() });
         let output = Output(screen.clone());
-        let look = Look { is_terminal: true, has_escapes: true, has_colours: false, width: columns };
+        let look = Look { is_terminal: true, has_escapes, has_colours: false, width: columns };
         let client = thread::spawn(move || run(config, input, output, look));
         Terminal { screen, keys: Some(keys), typed: String::new(), client: Some(client) }
     }
@@ -427,10 +432,94 @@ fn a_line_that_the_kernel_may_have_cut_is_refused() {
         bob.wait_for_row("! the terminal may have cut this line at 4095 bytes: use /paste");
     }
     bob.answer("bob > alice: ", "/paste");
+    bob.wait_for_row("  Paste now; a line with . alone ends it.");
     for line in ["one", "two", "."] {
         bob.keys(line);
         bob.enter();
     }
     assert_eq!(peer.expect("CHAT_SEND_MSG")["msgText"], "one\ntwo");
+    assert_eq!(bob.end(), 0);
+}
+
+#[test]
+fn a_new_password_is_asked_for_and_typed_twice() {
+    let server = Server::start();
+    server.new_user("alice");
+    let mut alice = Terminal::start(&server, 80, 40, &[]);
+    alice.answer("minim> ", "/login alice \"alice's password\"");
+    alice.answer("alice> ", "/password");
+    alice.answer("  old password (not shown): ", "alice's password");
+    alice.answer("  password (not shown): ", "abcdef");
+    alice.answer("  password again (not shown): ", "abcdeg");
+    alice.wait_for_row("! the two passwords differ");
+    alice.answer("  password (not shown): ", "abcdef");
+    alice.answer("  password again (not shown): ", "abcdef");
+    alice.wait_for_row("  password changed");
+    alice.answer("alice> ", "/password abcdef ghijkl");
+    alice.answer("alice> ", "/login alice ghijkl");
+    alice.wait("a prompt", |screen| screen.cursor_row() == "alice>");
+    let rows = alice.rows().join("\n");
+    assert!(!rows.contains("abcde") && !rows.contains("ghijkl"), "{rows}");
+    assert_eq!(alice.end(), 0);
+}
+
+#[test]
+fn a_terminal_without_escape_sequences_gets_none_and_says_that_a_password_will_show() {
+    let server = Server::start();
+    let (mut peer, mut other) = server.alice_and_bob();
+    let to = other.uid;
+    let mut bob = Terminal::with(&server, 80, 40, &[], false);
+    bob.answer("minim> ", "/login bob");
+    bob.answer("  password (will show): ", "bob's password");
+    other.expect("KICKED");
+    bob.wait("a prompt", |screen| screen.cursor_row() == "bob>");
+    bob.keys("half a li");
+    peer.say(to, "hello");
+    bob.wait_for_row("* Alice: hello (unread 1, /open alice)");
+    bob.keys("ne");
+    bob.enter();
+    bob.wait_for_row("! nobody is listening: /open WHO first, or /msg WHO TEXT");
+    assert_eq!(bob.end(), 0);
+}
+
+#[test]
+fn each_console_shows_the_servers_time_in_its_own_zone() {
+    let server = Server::start();
+    let (mut peer, mut other) = server.alice_and_bob();
+    let to = other.uid;
+    peer.say(to, "when?");
+    let sent = other.expect("CHAT_SEND_MSG")["sendTime"].as_u64().expect("a time");
+    for (zone, offset) in [("+08:00", 480), ("-05:00", -300)] {
+        let mut bob = Terminal::start(&server, 80, 20, &["--timeZone", zone]);
+        bob.answer("minim> ", "/login bob \"bob's password\"");
+        bob.answer("bob [1]> ", "/open alice");
+        let Civil { year, month, day, hour, minute, .. } = civil(sent, offset);
+        bob.wait_for_row(&format!("-- {year}-{month:02}-{day:02} ({zone}) --"));
+        bob.wait_for_row(&format!("[{hour:02}:{minute:02}] Alice: when?"));
+        bob.answer("bob > alice: ", "/history 1");
+        bob.wait("the history", |screen| {
+            let row = format!(" [{hour:02}:{minute:02}] Alice: when?");
+            screen.rows().iter().any(|shown| shown.starts_with("  #") && shown.ends_with(&row))
+        });
+        drop(bob); // without CHAT_RECEIVED it would wait again
+        server.run_sql(&["UPDATE message SET handle = 0".to_owned()]);
+    }
+}
+
+#[test]
+fn texts_that_cannot_be_sent_any_more_are_counted_at_the_end() {
+    let mut server = Server::start();
+    let (_peer, mut other) = server.alice_and_bob();
+    let mut bob = Terminal::start(&server, 80, 20, &["--patience", "0.1"]);
+    bob.answer("minim> ", "/login bob \"bob's password\"");
+    other.expect("KICKED");
+    bob.answer("bob> ", "/open alice");
+    bob.wait("a prompt", |screen| screen.cursor_row() == "bob > alice:");
+    server.kill();
+    bob.wait("the news", |screen| screen.rows().iter().any(|row| row.starts_with("! connection lost")));
+    bob.answer("bob > alice: ", "one");
+    bob.answer("bob > alice: ", "two");
+    bob.answer("bob > alice: ", "/quit");
+    bob.wait_for_row("! texts that were not sent: 2");
     assert_eq!(bob.end(), 0);
 }

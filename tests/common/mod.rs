@@ -5,6 +5,7 @@
 #![allow(dead_code)] // each test program uses a part of it
 
 pub mod peer;
+pub mod relay;
 
 use std::ffi::OsStr;
 use std::fs;
