@@ -425,6 +425,18 @@ fn what_changed_while_the_connection_was_lost_is_known_after_it() {
 }
 
 #[test]
+fn a_connection_on_which_nothing_comes_any_more_is_noticed_though_nobody_types() {
+    let server = Server::start();
+    friends(&server);
+    let relay = Relay::start(server.chat);
+    let port = relay.address.port().to_string();
+    let mut bob = talking(&server, &["--chatPort", &port, "--patience", "0.05"], "bob", "alice");
+    relay.mute(); // as when the computer has slept while the router forgot the connection
+    bob.expect("! connection lost (no answer), trying again in 0.05 s");
+    bob.expect("* connected again, logged in as bob");
+}
+
+#[test]
 fn more_than_a_client_keeps_may_wait_and_what_is_typed_meanwhile_gets_its_answer() {
     let server = Server::start();
     friends(&server);

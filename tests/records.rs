@@ -79,10 +79,16 @@ fn what_is_said_is_recorded_on_both_sides_shown_or_not() {
     let mut bob = server.console(&["--dataDir", "b"]);
     bob.line("/login bob 123456");
     bob.expect("  friends 1");
-    for text in ["C:\\new", "see /etc/nginx", "//first", "你好"] {
+    for text in ["C:\\new", "see /etc/nginx", "//first", "\\\\n", "你好", "/paste\ntwo\nlines\n."] {
         alice.line(text);
         bob.expect("* Alice: ");
     }
+    alice.line("/history 6");
+    let shown = ["C:\\new", "see /etc/nginx", "/first", "\\\\n", "你好", "two"];
+    for text in shown {
+        assert!(alice.expect("  #").ends_with(&format!(" Alice: {text}")) || text == "two", "{text}");
+    }
+    assert_eq!(alice.next_line().as_deref(), Some("    lines"));
     alice.line("/create net bob");
     bob.expect("* request #");
     bob.line("/accept");
@@ -93,7 +99,7 @@ fn what_is_said_is_recorded_on_both_sides_shown_or_not() {
     alice.line("/quit");
     bob.expect("  goodbye");
     alice.expect("  goodbye");
-    let expected = ["C:\\\\new", "see /etc/nginx", "/first", "你好"];
+    let expected = ["C:\\\\new", "see /etc/nginx", "/first", "\\\\\\\\n", "你好", "two\\nlines"];
     for (data, uid, name) in [("a", 1, "friend-2.log"), ("b", 2, "friend-1.log")] {
         let lines = lines(&log(&server, data, uid, name));
         let fields: Vec<Vec<&str>> = lines.iter().map(|line| line.split('\t').collect()).collect();
