@@ -301,7 +301,7 @@ impl Header {
         (!values.is_empty()).then(|| star.or_else(|| entity_tags(&list)).unwrap_or_default())
     }
 
-    /// media-type = type "/" subtype *( OWS ";" OWS [ parameter ] )        RFC 9110 §8.3.1, §5.6.6
+    /// `media-type = type "/" subtype *( OWS ";" OWS [ parameter ] )`      RFC 9110 §8.3.1, §5.6.6
     /// parameter  = token "=" ( token / quoted-string )                    a quoted-string with `\` is refused
     /// Content-Type, in small letters: the type, and the parameters. None: there is none, or not just one.
     pub fn media_type(&self) -> Option<(String, Vec<(String, String)>)> {
