@@ -162,13 +162,14 @@ fn start(
 ) -> Result<Client, Failure> {
     config.time_zone = Some(config.offset()); // /lang does not move the clock
     let (to_main, events) = mpsc::channel();
-    let no_thread = |error: io::Error| Failure::Said(format!("no thread: {error}"));
+    let words = Words(config.lang);
+    let no_thread = |error: io::Error| Failure::Said(words.say("noThread", &[("WHY", &error)]));
     let screen = Screen::start(output, look, config.offset(), to_main.clone()).map_err(no_thread)?;
     let keyboard = thread::Builder::new().name("keyboard".to_owned());
     let to_keyboard = to_main.clone();
     keyboard.spawn(move || read_lines(input, &to_keyboard)).map_err(no_thread)?;
     Ok(Client {
-        words: Words(config.lang),
+        words,
         config,
         look,
         screen,
@@ -286,7 +287,7 @@ impl Client {
                 frames: (1, 1),
                 last_frame: Instant::now(),
             }),
-            Err(error) => Err(Failure::Said(format!("no thread: {error}"))),
+            Err(error) => Err(self.failure("noThread", &[("WHY", &error)])),
         }
     }
 
