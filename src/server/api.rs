@@ -220,7 +220,9 @@ fn check_login_name(call: &Call) -> Result<Response, Refusal> {
 
 fn login(call: &Call) -> Result<Response, Refusal> {
     let (login_name, pwd) = (call.fields.name("loginName")?, call.fields.pwd("pwd")?);
-    let (user, session) = people::log_in(call.server, &login_name, &pwd, call.address, false)?;
+    let (user, digest) = people::check_password(call.server, &login_name, &pwd, call.address)?;
+    let session = people::begin_session(call.server, user.uid, false);
+    people::require_same_password(call.server, &user, &digest, &session)?;
     let cookie = format!("sid={}; Path=/; HttpOnly; SameSite=Strict", session.id);
     Ok(data(&user)?.with("Set-Cookie", &cookie))
 }

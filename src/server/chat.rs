@@ -178,9 +178,9 @@ impl Client {
             return Err(Refusal::bad("type: this connection is logged in already"));
         }
         let address = self.socket.peer().ip();
-        let (user, session) = people::log_in(&self.server, login_name, pwd, address, true)?;
-        let last_id = self.server.store.last_unhandled(user.uid);
-        let last_id = last_id.inspect_err(|_| _ = self.server.sessions.end(&session.id))?;
+        let (user, digest) = people::check_password(&self.server, login_name, pwd, address)?;
+        let last_id = self.server.store.last_unhandled(user.uid)?;
+        let session = people::begin_session(&self.server, user.uid, true);
         let (session_id, http_port) = (session.id.clone(), self.server.http_port);
         let login_ok = FromServer::LoginOk { client_no, user: user.clone(), session_id, http_port, last_id };
 
@@ -188,6 +188,7 @@ impl Client {
         self.stranger = None;
         self.server.online_users.enter(&session, &self.server.sessions, &self.outbox, &login_ok);
         people::tell_state(&self.server, user.uid);
+        let _ = people::require_same_password(&self.server, &user, &digest, &session); // the last word says so
         self.user = Some((user, session));
         Ok(None)
     }

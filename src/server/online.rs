@@ -189,11 +189,13 @@ impl OnlineUsers {
     pub fn enter(&self, session: &Session, sessions: &Sessions, outbox: &Arc<Outbox>, login_ok: &FromServer) {
         let elsewhere = kicked("loggedInElsewhere", "logged in at another place");
         let mut by_uid = self.by_uid();
-        if sessions.use_session(&session.id).is_none() {
-            return outbox.close(Some(&elsewhere));
-        }
+        let is_replaced = sessions.use_session(&session.id).is_none();
         let mut queue = outbox.queue();
         outbox.put(&mut queue, Item::body(login_ok));
+        if is_replaced {
+            drop(queue);
+            return outbox.close(Some(&elsewhere));
+        }
         outbox.put(&mut queue, Item::Backlog(session.uid));
         queue.catching_up = true;
         drop(queue);
@@ -229,6 +231,14 @@ impl OnlineUsers {
         // The backlog brings a message in any case, but a request may be answered before the backlog comes to it.
         let is_stored = matches!(message, FromServer::ChatSendMsg { .. });
         push_all(&self.by_uid(), &[uid], &body, is_stored);
+    }
+
+    /// Tells everybody who is online.
+    pub fn deliver_all(&self, message: &FromServer) {
+        let body = Arc::new(encode(message));
+        let by_uid = self.by_uid();
+        let uids: Vec<u64> = by_uid.keys().copied().collect();
+        push_all(&by_uid, &uids, &body, false);
     }
 
     /// Tells each of `friends` the state in which a user is at this moment.

@@ -44,29 +44,9 @@ pub fn modify_user(server: &Server, uid: u64, changes: &Changes, address: IpAddr
     Ok(after)
 }
 
-/// LOGIN and /login: the user of a login name and a password, and a session for them. `badLogin`, `tooManyTries`.
-pub fn log_in(
-    server: &Server,
-    login_name: &str,
-    pwd: &str,
-    address: IpAddr,
-    is_chat: bool,
-) -> Result<(User, Session), Refusal> {
-    let (user, digest) = check_password(server, login_name, pwd, address)?;
-    let session = begin_session(server, user.uid, is_chat);
-    // The password may have changed since it was looked at: then all sessions were ended, but perhaps before this one began.
-    match server.store.user_and_digest(login_name) {
-        Ok(Some((_, now))) if now == digest => Ok((user, session)),
-        now => {
-            server.sessions.end(&session.id);
-            Err(now.err().unwrap_or_else(bad_login))
-        }
-    }
-}
-
 /// The user of a login name and the digest of their password, if this is it: else `badLogin`, whatever was wrong;
 /// `tooManyTries`.
-fn check_password(
+pub fn check_password(
     server: &Server,
     login_name: &str,
     pwd: &str,
@@ -87,13 +67,29 @@ fn bad_login() -> Refusal {
 }
 
 /// A session for a user whose password was right. Another of theirs may end by it.
-fn begin_session(server: &Server, uid: u64, is_chat: bool) -> Session {
+pub fn begin_session(server: &Server, uid: u64, is_chat: bool) -> Session {
     let connected = server.online_users.session_of(uid).map(|session| session.id);
     let (session, unused) = server.sessions.begin(uid, is_chat, connected.as_deref());
     if let Some(unused) = unused {
         kick(server, &unused, "unused", "too many sessions: this one was unused longest");
     }
     session
+}
+
+/// Behind `begin_session`: the password may have changed since it was checked, and `end_all` come before this session. Then
+/// it ends, as all others did.
+pub fn require_same_password(
+    server: &Server,
+    user: &User,
+    digest: &str,
+    session: &Session,
+) -> Result<(), Refusal> {
+    let refusal = match server.store.user_and_digest(&user.login_name) {
+        Ok(Some((_, now))) if now == digest => return Ok(()),
+        now => now.err().unwrap_or_else(bad_login),
+    };
+    end_session(server, session, "passwordChanged", "the password was changed: log in again");
+    Err(refusal)
 }
 
 /// Ends a session and the connection that lives by it.
