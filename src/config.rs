@@ -22,9 +22,9 @@ const OPTIONS: [[&str; 4]; 20] = [
     ["chatPort", "PORT", "8888", "TCP port of the chat; 0: any free one"],
     ["httpPort", "PORT", "8080", "TCP port of HTTP; 0: any free one"],
     ["tapPort", "PORT", "8887", "where `tap` listens (later)"],
-    ["udpPort", "PORT|off", "8889", "discovery and broadcast (later)"],
-    ["broadcast", "ADDRESSES", "255.255.255.255", "where to broadcast, with commas (later)"],
-    ["name", "NAME", "this computer's", "what a server is called when it is looked for (later)"],
+    ["udpPort", "PORT|off", "8889", "finding and telling on the LAN; off: none"],
+    ["broadcast", "ADDRESSES", "255.255.255.255", "where to broadcast, with commas: one for each network card"],
+    ["name", "NAME", "this computer's", "what a server is called when it is looked for"],
     ["dataDir", "FOLDER", "data", "files, pictures, the SQLite database"],
     ["database", "URL", "minim.db in dataDir", "sqlite:PATH; mysql://user:password@host:3306/minim"],
     ["passphrase", "TEXT", "hfut", "both ends must agree"],
@@ -41,7 +41,8 @@ const OPTIONS: [[&str; 4]; 20] = [
 
 /// Verb, name, kind of value and meaning of each option that one verb alone knows, and never server.conf.
 #[rustfmt::skip]
-const OWN_OPTIONS: [[&str; 4]; 4] = [
+const OWN_OPTIONS: [[&str; 4]; 5] = [
+    ["client", "find", "", "look for a server on the LAN instead of --serverIp"],
     ["des", "decrypt", "", "decrypt instead"],
     ["des", "text", "", "CBC over a whole text; with --decrypt TEXT is the ciphertext in hex"],
     ["des", "iv", "HEX", "the initialisation vector of --text, 16 hex digits (a fresh one)"],
@@ -49,7 +50,7 @@ const OWN_OPTIONS: [[&str; 4]; 4] = [
 ];
 
 /// Verbs that take words without a name: KEY, BLOCK, TEXT.
-const VERBS_WITH_WORDS: [&str; 2] = ["des", "md5"];
+const VERBS_WITH_WORDS: [&str; 3] = ["des", "md5", "broadcast"];
 
 /// What stands behind a verb and is its own.
 #[derive(Debug, Default)]

@@ -16,7 +16,8 @@ pub mod cipher_page; // what the verbs des and md5 show        needs des, md5_ch
 pub mod message; //     the dictionary of both sides           needs nothing
 pub mod fields; //      what each field of a request may be    needs limits, message
 pub mod http; //        HTTP/1.1; knows nothing of chat        needs limits, clock
-pub mod socket; //      the socket calls by their names        needs nothing
+pub mod socket; //      the socket calls by their names        needs limits
+pub mod lan; //         UDP: finding, and telling everybody    needs config, limits, message, socket
 pub mod store; //     4 all the SQL there is; knows no socket  needs config, clock, limits, md5_check, message, warnings
 pub mod wire; //      2 hello and frames                       needs des, limits, md5_check, socket
 pub mod channel; //     what HTTP runs on, plain or sealed     needs http, limits, socket, wire

@@ -59,6 +59,20 @@ pub const MAX_PICTURE: usize = 1024 * 1024;
 /// Members of a group: each of its messages is stored once for each of them. store/groups.rs.
 pub const GROUP_MEMBERS: usize = 500;
 
+/// Longest datagram, in bytes: with its headers it fits into one frame of Ethernet. socket.rs, lan.rs.
+pub const MAX_DATAGRAM: usize = 1_400;
+/// Longest text of a notice, in bytes. lan.rs.
+pub const MAX_NOTICE: usize = 1_000;
+/// Of one address one notice in this time is heard. lan.rs.
+pub const NOTICE_PAUSE: Duration = Duration::from_secs(1);
+/// Addresses of which notices are heard within that time: who invents addresses fills no memory. lan.rs.
+pub const NOTICE_ADDRESSES: usize = 1_000;
+/// Who looks for a server waits so long. lan.rs.
+pub const FIND_DEADLINE: Duration = Duration::from_millis(2_500);
+/// Behind a failed recvfrom. lan.rs.
+pub const UDP_PAUSE: Duration = Duration::from_millis(50);
+/// Notices that a client can show again. client/settings.rs.
+pub const NOTICES_KEPT: usize = 20;
 /// Characters of a client's own words that an answer repeats to it. fields.rs.
 pub const MAX_REPEATED: usize = 200;
 

@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use minim::client::screen::Look;
 use minim::config::{self, Config, Own};
-use minim::{cipher_page, client, server};
+use minim::harmless::{harmless, harmless_name};
+use minim::{cipher_page, client, lan, server};
 
 const VERBS: &str = "\
 minim: a LAN instant messenger to learn from
@@ -20,6 +21,8 @@ minim: a LAN instant messenger to learn from
   cargo run des KEY BLOCK  show DES at work on one block: key schedule and 16 rounds (KEY and BLOCK: 16 hex digits)
   cargo run des KEY TEXT --text   show CBC at work on a text
   cargo run md5 TEXT       MD5 of a text, or with --file PATH of a file
+  cargo run broadcast TEXT tell something to everybody on the LAN
+  cargo run listen         show what is told to everybody, where no server does
   cargo run help           this; so does --help behind a verb
 
 ";
@@ -41,10 +44,12 @@ fn main() -> ExitCode {
         "client" => start_client,
         "des" => show_des,
         "md5" => show_md5,
+        "broadcast" => broadcast,
+        "listen" => listen,
         "help" => return help(),
         other => {
             return wrong(&format!(
-                "there is no verb {other:?}; there are server, client, des, md5 and help"
+                "there is no verb {other:?}; there are server, client, des, md5, broadcast, listen and help"
             ));
         }
     };
@@ -62,10 +67,53 @@ fn start_server(config: Config, _: Own) -> ExitCode {
     }
 }
 
-fn start_client(config: Config, _: Own) -> ExitCode {
+fn start_client(mut config: Config, own: Own) -> ExitCode {
+    if own.value("find").is_some() {
+        match lan::find(&config) {
+            Ok(Some(found)) => {
+                eprintln!("minim: found {} at {}", harmless_name(&found.name), found.ip);
+                (config.server_ip, config.chat_port) = (found.ip, found.chat_port);
+                config.http_port = found.http_port;
+            }
+            Ok(None) => return failed(&lan::nobody_answers(&config)),
+            Err(reason) => return failed(&reason),
+        }
+    }
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let look = Look::from_environment(is_terminal);
     ExitCode::from(client::run(config, BufReader::new(io::stdin()), io::stdout(), look))
+}
+
+/// A notice to everybody, from the user of this computer.
+fn broadcast(config: Config, own: Own) -> ExitCode {
+    let [text] = &own.words[..] else {
+        return wrong("broadcast TEXT: one text, in quotes where it has blanks");
+    };
+    let user = ["USER", "USERNAME"].map(|name| std::env::var(name).unwrap_or_default());
+    let user = user.iter().find(|name| !name.is_empty()).map_or("minim", |name| name.as_str());
+    match lan::broadcast(&config, user, text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => failed(&reason),
+    }
+}
+
+/// Notices, until it is ended.
+fn listen(config: Config, _: Own) -> ExitCode {
+    let Some(port) = config.udp_port else { return failed("there is nothing to hear: --udpPort is off") };
+    let socket = match lan::open(&config, port) {
+        Ok(socket) => socket,
+        Err(error) => {
+            return failed(&format!("cannot hear on UDP port {port} (does a server hear there?): {error}"));
+        }
+    };
+    print(&format!(
+        "udp       listening on {}\n",
+        socket.address().map_or(String::new(), |address| address.to_string())
+    ));
+    lan::serve(&socket, None, |from, ip, text| {
+        print(&format!("notice from {} at {ip}: {}\n", harmless_name(from), harmless(text)));
+    });
+    ExitCode::SUCCESS
 }
 
 fn show_des(_: Config, own: Own) -> ExitCode {

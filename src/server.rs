@@ -22,10 +22,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use crate::clock::now_ms;
 use crate::config::{self, Config};
+use crate::lan::{self, Datagram};
 use crate::limits::{ACCEPT_PAUSE, STACK_SIZE};
 use crate::md5_check::{hex, password_digest, random_bytes};
-use crate::socket::{self, Socket};
+use crate::message::FromServer;
+use crate::socket::{self, DatagramSocket, Socket};
 use crate::store::Store;
 use crate::warnings::Warnings;
 
@@ -37,7 +40,9 @@ use turns::Turns;
 pub struct Server {
     /// The options.
     pub config: Config,
-    /// The port on which HTTP really listens.
+    /// The port on which the chat really listens.
+    pub chat_port: u16,
+    /// The one of HTTP.
     pub http_port: u16,
     /// The database.
     pub store: Store,
@@ -68,7 +73,12 @@ pub struct Server {
 
 /// The server from its start to `/quit` on its console. An error is a sentence for the operator.
 pub fn run(config: Config) -> Result<(), String> {
-    let (server, chat_listener, http_listener) = start(config)?;
+    let (server, chat_listener, http_listener, udp_socket) = start(config)?;
+    if let Some(socket) = udp_socket {
+        let server = server.clone();
+        spawn("udp".to_owned(), move || hear(&server, &socket))
+            .map_err(|error| format!("no thread for UDP: {error}"))?;
+    }
     spawn("console".to_owned(), {
         let server = server.clone();
         move || operator::serve(&server)
@@ -84,16 +94,18 @@ pub fn run(config: Config) -> Result<(), String> {
 }
 
 /// Opens the data folder, the database and the ports, and says so on standard output.
-fn start(config: Config) -> Result<(Arc<Server>, TcpListener, TcpListener), String> {
+fn start(config: Config) -> Result<(Arc<Server>, TcpListener, TcpListener, Option<DatagramSocket>), String> {
     let data_dir_lock = lock_data_dir(&config)?;
     // Step 1, socket; step 2, bind; step 3, listen: `std` makes the three calls in one.
     let chat_listener = listen(&config, config.chat_port, "--chatPort")?;
     let http_listener = listen(&config, config.http_port, "--httpPort")?;
+    let udp_socket = config.udp_port.and_then(|port| open_udp(&config, port));
     let store = Store::open(&config.database)?;
 
     let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
     let (chat, http) = (address(&chat_listener)?, address(&http_listener)?);
     let server = Server {
+        chat_port: chat.port(),
         http_port: http.port(),
         store,
         online_users: OnlineUsers::default(),
@@ -109,19 +121,21 @@ fn start(config: Config) -> Result<(Arc<Server>, TcpListener, TcpListener), Stri
         _data_dir_lock: data_dir_lock,
         config,
     };
-    announce(&server, chat, http).map_err(|error| format!("cannot write to standard output: {error}"))?;
-    Ok((Arc::new(server), chat_listener, http_listener))
+    let udp = udp_socket.as_ref().and_then(|socket| socket.address().ok());
+    announce(&server, chat, http, udp)
+        .map_err(|error| format!("cannot write to standard output: {error}"))?;
+    Ok((Arc::new(server), chat_listener, http_listener, udp_socket))
 }
 
 /// The first lines, by which scripts find the server, and how to go on from here.
-fn announce(server: &Server, chat: SocketAddr, http: SocketAddr) -> io::Result<()> {
+fn announce(server: &Server, chat: SocketAddr, http: SocketAddr, udp: Option<SocketAddr>) -> io::Result<()> {
     let mut lines = format!(
-        "minim server {}\ndatabase  {}\nchat      listening on {chat}\nhttp      listening on {http}\n\
-         In another terminal: cargo run client{}\n",
+        "minim server {}\ndatabase  {}\nchat      listening on {chat}\nhttp      listening on {http}\n",
         env!("CARGO_PKG_VERSION"),
         server.config.database,
-        client_options(chat, http),
     );
+    lines += &udp.map_or(String::new(), |udp| format!("udp       listening on {udp}\n"));
+    lines += &format!("In another terminal: cargo run client{}\n", client_options(chat, http));
     if chat.ip().is_unspecified() {
         lines += "On another PC add --serverIp and the address of this one.\n";
     }
@@ -132,6 +146,27 @@ fn announce(server: &Server, chat: SocketAddr, http: SocketAddr) -> io::Result<(
     let mut output = io::stdout().lock();
     output.write_all(lines.as_bytes())?;
     output.flush()
+}
+
+/// A UDP port that cannot be had is no reason to end.
+fn open_udp(config: &Config, port: u16) -> Option<DatagramSocket> {
+    let opened = lan::open(config, port);
+    if let Err(error) = &opened {
+        eprintln!(
+            "minim: UDP port {port} (--udpPort): {error}; nobody will find this server by --find, nor be heard"
+        );
+    }
+    opened.ok()
+}
+
+/// The thread `udp`: who looks for a server is answered, and notices go to everybody who is online.
+fn hear(server: &Server, socket: &DatagramSocket) {
+    let (name, chat_port, http_port) = (server.config.name.clone(), server.chat_port, server.http_port);
+    let here = Datagram::Here { name, chat_port, http_port };
+    lan::serve(socket, Some(&here), |from, ip, text| {
+        let (from, text, send_time) = (format!("{from} at {ip}"), text.to_owned(), now_ms());
+        server.online_users.deliver_all(&FromServer::Broadcast { from, text, send_time });
+    });
 }
 
 /// What a client on this PC must be told beside its defaults.

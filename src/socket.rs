@@ -1,14 +1,16 @@
-//! The socket calls of TCP, each by its name in the textbook: socket, bind, listen, accept, connect,
-//! send, recv, shutdown, close. Every socket call of either side is made here and nowhere else.
+//! The socket calls of TCP and UDP, each by its name in the textbook: socket, bind, listen, accept, connect,
+//! send, recv, sendto, recvfrom, shutdown, close. Every socket call of either side is made here and nowhere else.
 //!
 //! Rules: a deadline is a point in time, not a timeout of one call: a peer that sends a byte a second
 //! restarts no clock. Reader and writer share one `Socket` in an `Arc`; `try_clone` would cost a
 //! second descriptor. Not here: what the bytes mean (wire.rs, http.rs).
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+
+use crate::limits::MAX_DATAGRAM;
 
 /// One TCP connection. Dropping it is close().
 #[derive(Debug)]
@@ -113,6 +115,38 @@ impl Socket {
             let mut forgotten = [0; 4096];
             while matches!(self.recv(&mut forgotten, deadline), Ok(1..)) {}
         }
+    }
+}
+
+/// A UDP socket: datagrams, each whole, to and from anybody.
+pub struct DatagramSocket(UdpSocket);
+
+impl DatagramSocket {
+    /// socket and bind; datagrams to broadcast addresses may be sent.
+    pub fn bind(address: SocketAddr) -> io::Result<DatagramSocket> {
+        let socket = UdpSocket::bind(address)?;
+        socket.set_broadcast(true)?;
+        Ok(DatagramSocket(socket))
+    }
+
+    /// Where it hears.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// sendto: one datagram.
+    pub fn send_to(&self, bytes: &[u8], address: SocketAddr) -> io::Result<()> {
+        self.0.send_to(bytes, address).map(drop)
+    }
+
+    /// recvfrom: waits for one datagram, at most for `time`, and takes `MAX_DATAGRAM` bytes and one of it: a longer one is
+    /// told from one of just that length. Also who sent it.
+    pub fn recv_from(&self, time: Option<Duration>) -> io::Result<(Vec<u8>, SocketAddr)> {
+        self.0.set_read_timeout(time)?;
+        let mut bytes = vec![0; MAX_DATAGRAM + 1];
+        let (count, sender) = self.0.recv_from(&mut bytes)?;
+        bytes.truncate(count);
+        Ok((bytes, sender))
     }
 }
 

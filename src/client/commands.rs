@@ -54,6 +54,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "history",  alias: "记录",   short: "",  needs_login: true,  run: history::history },
     Command { name: "unread",   alias: "未读",   short: "u", needs_login: true,  run: talk::unread },
     Command { name: "emoji",    alias: "表情",   short: "",  needs_login: false, run: emoji::list },
+    Command { name: "notice",   alias: "通知",   short: "",  needs_login: true,  run: settings::notice },
     Command { name: "status",   alias: "状态",   short: "",  needs_login: false, run: settings::status },
     Command { name: "lang",     alias: "语言",   short: "",  needs_login: false, run: settings::lang },
     Command { name: "width",    alias: "宽度",   short: "",  needs_login: false, run: settings::width },

@@ -16,7 +16,7 @@ use crate::client::words::{Values, Words};
 use crate::client::{Client, Failure, groups};
 use crate::clock::now_ms;
 use crate::harmless::{harmless, harmless_name};
-use crate::limits::{DATABASE_AGAIN, MAX_SEEN, MAX_SHOWN_LINES, MAX_UNREAD_BYTES, patiently};
+use crate::limits::{DATABASE_AGAIN, MAX_SEEN, MAX_SHOWN_LINES, MAX_UNREAD_BYTES, NOTICES_KEPT, patiently};
 use crate::message::{ChatSendMsg, Code, Envelope, FromClient, FromServer, Refusal, User};
 
 /// Whom one talks to, in the words of CHAT_SEND_MSG.
@@ -82,6 +82,8 @@ pub struct Session {
     pub recorded: BTreeMap<Conversation, Option<u64>>,
     /// That records cannot be written was said.
     pub cannot_record: bool,
+    /// What was told to everybody, the last `NOTICES_KEPT`: from whom, and the text.
+    pub notices: VecDeque<(String, String)>,
     /// What `/history more` shows; none where nothing earlier is known.
     pub earlier: Option<Wanted>,
     /// When texts go again for which the database was not there.
@@ -218,6 +220,8 @@ pub fn receive(client: &mut Client, message: FromServer) {
 
         FromServer::GroupChanged { .. } => groups::changed(client, &message),
 
+        FromServer::Broadcast { from, text, .. } => notice(client, &from, text),
+
         FromServer::Kicked { code, text } => client.kicked(&code, &text),
 
         FromServer::Ping => client.send(&FromClient::Pong),
@@ -228,7 +232,7 @@ pub fn receive(client: &mut Client, message: FromServer) {
             }
         }
 
-        _ => {} // files, notices, and whatever a later version sends
+        _ => {} // files, and whatever a later version sends
     }
 }
 
@@ -339,6 +343,18 @@ pub fn request_line(words: Words, session: &mut Session, request: &FromServer) -
     let values: Values = &[("ID", id), ("USERNAME", &username), ("NAME", &name), ("GNAME", &group)];
     let text = words.fill(&format!("request.{kind}"), values)?;
     Some(Line::new("* ", &text))
+}
+
+/// BROADCAST: a notice, `from` being a name and an address.
+fn notice(client: &mut Client, from: &str, text: String) {
+    let (name, address) = from.rsplit_once(" at ").unwrap_or((from, "?"));
+    let from = format!("{} at {address}", harmless_name(name));
+    client.event("notice", &[("FROM", &from), ("TEXT", &text)]);
+    let Some(session) = &mut client.session else { return };
+    session.notices.push_back((from, text));
+    if session.notices.len() > NOTICES_KEPT {
+        session.notices.pop_front();
+    }
 }
 
 /// FRIEND_STATE: only what is new is said.

@@ -1,13 +1,15 @@
-//! The commands about the program itself: how things stand, language, width.
+//! The commands about the program itself, and what goes to everybody: how things stand, language, width, notices.
 //!
 //! Not here: what can be set at the start alone (config.rs).
 
 use crate::client::arguments::{needs, show_rows};
+use crate::client::screen::Line;
 use crate::client::words::Words;
 use crate::client::{Client, Failure};
 use crate::clock::{Civil, civil};
 use crate::config::Lang;
 use crate::harmless::harmless_name;
+use crate::lan;
 use crate::limits::{MAX_WIDTH, MIN_WIDTH};
 
 /// `/status`: a name and a value in each row.
@@ -59,5 +61,22 @@ pub fn width(client: &mut Client, rest: &str) -> Result<(), Failure> {
     }
     let columns = client.look.width;
     client.answer("width", &[("N", &columns)]);
+    Ok(())
+}
+
+/// `/notice [TEXT]`: tells it to everybody on the LAN; alone, what was told so far.
+pub fn notice(client: &mut Client, text: &str) -> Result<(), Failure> {
+    let session = client.session()?;
+    if text.is_empty() {
+        let said =
+            |(from, text): &(String, String)| client.words.say("notice", &[("FROM", from), ("TEXT", text)]);
+        let lines: Vec<Line> = session.notices.iter().map(|one| Line::new("  ", &said(one))).collect();
+        let number = lines.len();
+        client.show(lines);
+        client.answer("notices", &[("N", &number)]);
+        return Ok(());
+    }
+    lan::broadcast(&client.config, &session.me.username, text).map_err(Failure::Said)?;
+    client.answer("noticeSent", &[]);
     Ok(())
 }

@@ -1,0 +1,158 @@
+//! UDP on the LAN: finding a server, and telling something to everybody (PROTOCOL.md, 6).
+//!
+//! Rules: a datagram is one JSON object and arrives whole, twice or not at all; nothing is promised, so nothing is
+//! acknowledged, and what makes no sense is passed over without an answer. No secret goes over UDP: everybody hears it.
+//! Not here: who gets to see a notice (server.rs, client). Start with `serve`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::Config;
+use crate::limits::{
+    FIND_DEADLINE, MAX_DATAGRAM, MAX_NAME, MAX_NOTICE, NOTICE_ADDRESSES, NOTICE_PAUSE, UDP_PAUSE,
+};
+use crate::message::encode;
+use crate::socket::DatagramSocket;
+
+/// What is said over UDP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+#[allow(missing_docs)] // the vocabulary of PROTOCOL.md, 6
+pub enum Datagram {
+    /// Which servers are there?
+    Who,
+    /// A server: what it is called and its TCP ports; its address is that of the datagram.
+    Here { name: String, chat_port: u16, http_port: u16 },
+    /// Something for everybody. `from`: a user's name.
+    Notice { from: String, text: String },
+}
+
+/// A server that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// What it is called.
+    pub name: String,
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its TCP ports.
+    pub chat_port: u16,
+    /// The one of HTTP.
+    pub http_port: u16,
+}
+
+/// None: it is no datagram of ours.
+fn parse(bytes: &[u8]) -> Option<Datagram> {
+    let datagram = serde_json::from_slice(bytes).ok().filter(|_| bytes.len() <= MAX_DATAGRAM)?;
+    let is_name = |name: &str| (1..=MAX_NAME).contains(&name.chars().count());
+    match &datagram {
+        Datagram::Notice { from, text } => {
+            (is_name(from) && (1..=MAX_NOTICE).contains(&text.len())).then_some(datagram)
+        }
+        Datagram::Here { name, .. } => is_name(name).then_some(datagram),
+        Datagram::Who => Some(datagram),
+    }
+}
+
+/// The socket on which a server, or `listen`, hears. A server on a loopback address is heard on this PC alone.
+pub fn open(config: &Config, port: u16) -> io::Result<DatagramSocket> {
+    let ip = if config.server_ip.is_loopback() { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+    DatagramSocket::bind(SocketAddr::new(ip.into(), port))
+}
+
+/// Hears datagrams for ever: answers WHO with `here`, and hands each NOTICE on, with the sender's address.
+pub fn serve(socket: &DatagramSocket, here: Option<&Datagram>, mut notice: impl FnMut(&str, IpAddr, &str)) {
+    let mut heard = HashMap::new();
+    loop {
+        let (bytes, sender) = match socket.recv_from(None) {
+            Ok(received) => received,
+            Err(_) => {
+                std::thread::sleep(UDP_PAUSE); // an answer to somebody who has gone, or no memory: never at full speed
+                continue;
+            }
+        };
+        match (parse(&bytes), here) {
+            (Some(Datagram::Who), Some(here)) => {
+                let _ = socket.send_to(&encode(here), sender); // who asked has gone, or asks again
+            }
+            (Some(Datagram::Notice { from, text }), _) if is_first(&mut heard, sender.ip()) => {
+                notice(&from, sender.ip(), &text);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Of one address one notice in `NOTICE_PAUSE` is heard, and none of more than `NOTICE_ADDRESSES` at once.
+fn is_first(heard: &mut HashMap<IpAddr, Instant>, sender: IpAddr) -> bool {
+    heard.retain(|_, at| at.elapsed() < NOTICE_PAUSE);
+    let is_first = !heard.contains_key(&sender) && heard.len() < NOTICE_ADDRESSES;
+    if is_first {
+        heard.insert(sender, Instant::now());
+    }
+    is_first
+}
+
+/// Sends a datagram to every address of `--broadcast`, to `--serverIp`, and to this PC. An error: it went nowhere.
+fn send_everywhere(socket: &DatagramSocket, config: &Config, datagram: &Datagram) -> Result<(), String> {
+    let port = config.udp_port.ok_or("there is no UDP port: --udpPort is off")?;
+    let mut addresses: BTreeSet<Ipv4Addr> = config.broadcast.iter().copied().collect();
+    addresses.insert(Ipv4Addr::LOCALHOST);
+    if let IpAddr::V4(server) = config.server_ip {
+        addresses.insert(server);
+    }
+    let (mut sent, mut why) = (false, String::new());
+    for ip in addresses {
+        match socket.send_to(&encode(datagram), SocketAddr::new(ip.into(), port)) {
+            Ok(()) => sent = true,
+            Err(error) => why = format!("cannot send to {ip}:{port}: {error}"),
+        }
+    }
+    if sent { Ok(()) } else { Err(why) }
+}
+
+/// `minim broadcast`, /notice: tells everybody. An error is a sentence.
+pub fn broadcast(config: &Config, from: &str, text: &str) -> Result<(), String> {
+    if !(1..=MAX_NOTICE).contains(&text.len()) {
+        return Err(format!("a notice has 1 to {MAX_NOTICE} bytes, this one {}", text.len()));
+    }
+    let socket = any_port().map_err(|error| format!("no UDP socket: {error}"))?;
+    let from: String = from.chars().take(MAX_NAME).collect();
+    send_everywhere(&socket, config, &Datagram::Notice { from, text: text.to_owned() })
+}
+
+fn any_port() -> io::Result<DatagramSocket> {
+    DatagramSocket::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))
+}
+
+/// `minim client --find`: the server that answers first, within `FIND_DEADLINE`. None: nobody does.
+pub fn find(config: &Config) -> Result<Option<Found>, String> {
+    let socket = any_port().map_err(|error| format!("no UDP socket: {error}"))?;
+    send_everywhere(&socket, config, &Datagram::Who)?;
+    let deadline = config.deadline(FIND_DEADLINE);
+    while let Some(left) =
+        deadline.checked_duration_since(Instant::now()).filter(|left| *left > Duration::ZERO)
+    {
+        let Ok((bytes, sender)) = socket.recv_from(Some(left)) else { continue };
+        if let Some(Datagram::Here { name, chat_port, http_port }) = parse(&bytes) {
+            return Ok(Some(Found { name, ip: sender.ip(), chat_port, http_port }));
+        }
+    }
+    Ok(None)
+}
+
+/// What is said when no server was found: why that may be, and the way round.
+pub fn nobody_answers(config: &Config) -> String {
+    let addresses: Vec<String> = config.broadcast.iter().map(Ipv4Addr::to_string).collect();
+    format!(
+        "no server answers on UDP port {} at {}. Is it running, with --serverIp 0.0.0.0? A firewall may drop UDP; a \
+         server in another subnet hears no broadcast; wireless guests are often kept apart; with several network cards \
+         the wrong one may have been asked: --broadcast takes the broadcast address of each. The way round: --serverIp \
+         ADDRESS",
+        config.udp_port.unwrap_or_default(),
+        addresses.join(", ")
+    )
+}

@@ -1,0 +1,166 @@
+//! UDP: finding a server, and telling something to everybody. On loopback; between three PCs where the system lets us have
+//! network namespaces.
+
+#![cfg(feature = "sqlite")] // where the servers of these tests keep their data, unless MINIM_TEST_DATABASE is set
+
+mod common;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Instant;
+
+use common::{DEADLINE, Folder, Program, Server, run, script};
+use serde_json::{Value, json};
+
+/// A server with a UDP port, and where that is.
+fn server() -> (Server, SocketAddr) {
+    let mut server = Server::with(&["--udpPort", "0", "--name", "lab-server"]);
+    let line = server.program.expect("udp       listening on ");
+    let address = line.rsplit(' ').next().expect("an address").parse().expect("an address");
+    (server, address)
+}
+
+fn socket() -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    socket.set_read_timeout(Some(DEADLINE)).expect("a socket");
+    socket
+}
+
+fn receive(socket: &UdpSocket) -> Value {
+    let mut bytes = [0; 2000];
+    let (count, _) = socket.recv_from(&mut bytes).expect("a datagram");
+    serde_json::from_slice(&bytes[..count]).expect("JSON")
+}
+
+fn send(socket: &UdpSocket, to: SocketAddr, datagram: Value) {
+    socket.send_to(datagram.to_string().as_bytes(), to).expect("sent");
+}
+
+#[test]
+fn who_asks_is_told_the_ports_and_nonsense_gets_no_answer() {
+    let (server, address) = server();
+    assert!(address.ip().is_loopback(), "{address}");
+    let socket = socket();
+    let here = json!({"type": "HERE", "name": "lab-server", "chatPort": server.chat.port(), "httpPort": server.http.port()});
+    let nonsense: [&[u8]; 7] = [
+        b"",
+        &[b'x'; 65_000],
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b"{\"type\":\"WHAT\"}",
+        b"{\"type\":\"NOTICE\",\"text\":5}",
+    ];
+    for bytes in nonsense {
+        let _ = socket.send_to(bytes, address); // 65,000 bytes do not fit everywhere
+    }
+    let long = format!("{{\"type\":\"WHO\",\"x\":\"{}\"}}", "x".repeat(1_400));
+    socket.send_to(long.as_bytes(), address).expect("sent");
+    send(&socket, address, json!({"type": "WHO", "more": "is ignored"}));
+    assert_eq!(receive(&socket), here);
+    for _ in 0..10_000 {
+        send(&socket, address, json!({"type": "NOTICE", "from": "x", "text": "flood"}));
+    }
+    send(&socket, address, json!({"type": "WHO"}));
+    let deadline = Instant::now() + DEADLINE;
+    socket.set_read_timeout(Some(std::time::Duration::from_millis(200))).expect("a socket");
+    let mut bytes = [0; 2000];
+    while socket.recv_from(&mut bytes).is_err() {
+        assert!(Instant::now() < deadline, "no answer any more");
+        send(&socket, address, json!({"type": "WHO"})); // the flood may have pushed it out
+    }
+}
+
+#[test]
+fn a_notice_reaches_everybody_who_is_online_one_a_second_of_one_address() {
+    let (server, address) = server();
+    let (mut alice, mut bob) = (server.new_user("alice"), server.new_user("bob"));
+    let socket = socket();
+    for (from, text) in [("lab-pc-7", "九点验收"), ("lab-pc-7", "too soon"), ("", "x"), ("x", "")] {
+        send(&socket, address, json!({"type": "NOTICE", "from": from, "text": text}));
+    }
+    for peer in [&mut alice, &mut bob] {
+        let notice = peer.expect("BROADCAST");
+        assert_eq!((&notice["from"], &notice["text"]), (&json!("lab-pc-7 at 127.0.0.1"), &json!("九点验收")));
+        assert!(notice["sendTime"].as_u64().is_some_and(|time| time > 1_700_000_000_000), "{notice}");
+    }
+    send(&socket, address, json!({"type": "WHO"}));
+    receive(&socket); // what was sent before has been heard
+    alice.fence();
+    assert!(alice.put_aside().iter().all(|told| told["type"] != "BROADCAST"), "one a second");
+}
+
+#[test]
+fn a_client_finds_the_server_and_tells_everybody_and_broadcast_does_too() {
+    let (server, address) = server();
+    let (udp, folder) = (address.port().to_string(), Folder::new());
+    assert_eq!(
+        script(&server, &[], &["/register alice 123456 \"* Alice\"", "/register bob 123456 Bob"]).0,
+        0
+    );
+    let words = ["client", "--find", "--udpPort", &udp, "--broadcast", "127.255.255.255", "--lang", "en"];
+    let mut alice = Program::start(folder.path(), &words, &[]);
+    alice.expect(&format!("connected to {}", server.chat));
+    alice.line("/login alice 123456");
+    alice.expect("  logged in as alice (\"* Alice\"), uid 1");
+    let mut bob = server.console(&["--lang", "en"]);
+    bob.line("/login bob 123456");
+    bob.expect("  friends 0");
+    alice.line("/notice");
+    alice.expect("  notices 0");
+    alice.line("/通知 the lab closes\u{1b}[2J at nine");
+    alice.expect("  notice sent");
+    for console in [&mut alice, &mut bob] {
+        console.expect("* notice from \"* Alice\" at 127.0.0.1: the lab closes\\x1b[2J at nine");
+    }
+    bob.line("/notice");
+    bob.expect("  notice from \"* Alice\" at 127.0.0.1: the lab closes");
+    bob.expect("  notices 1");
+    alice.line(&format!("/notice {}", "x".repeat(1_001)));
+    alice.expect("! a notice has 1 to 1000 bytes, this one 1001");
+
+    let words = ["broadcast", "again", "--udpPort", &udp, "--broadcast", "127.255.255.255"];
+    let deadline = Instant::now() + DEADLINE;
+    let told = |bob: &Program| bob.transcript.iter().any(|line| line.ends_with(" at 127.0.0.1: again"));
+    while !told(&bob) {
+        assert!(Instant::now() < deadline, "{:?}", bob.transcript); // within a second of the one before it is not heard
+        assert_eq!(run(folder.path(), &words).0, 0);
+        bob.line("/unread");
+        bob.expect("  unread 0");
+    }
+    let (code, _, errors) = run(folder.path(), &["broadcast", "a", "b"]);
+    assert!(code == 2 && errors.contains("one text"), "{errors}");
+}
+
+#[test]
+fn where_no_server_answers_the_causes_and_the_way_round_are_said_soon() {
+    let closed = socket().local_addr().expect("an address").port().to_string();
+    let folder = Folder::new();
+    let start = Instant::now();
+    let words = ["client", "--find", "--udpPort", &closed, "--broadcast", "127.255.255.255"];
+    let (code, printed, errors) = run(folder.path(), &words);
+    assert!(start.elapsed().as_secs() < 4, "{:?}", start.elapsed());
+    assert_eq!((code, printed.as_str()), (1, ""));
+    for part in ["no server answers on UDP port", "firewall", "--broadcast", "--serverIp"] {
+        assert!(errors.contains(part), "{part}: {errors}");
+    }
+    let (code, _, errors) = run(folder.path(), &["client", "--find", "--udpPort", "off"]);
+    assert!(code == 1 && errors.contains("--udpPort is off"), "{errors}");
+}
+
+#[test]
+fn listen_shows_notices_where_no_server_holds_the_port_and_a_server_without_it_goes_on() {
+    let folder = Folder::new();
+    let mut listen = Program::start(folder.path(), &["listen", "--udpPort", "0"], &[]);
+    let line = listen.expect("udp       listening on ");
+    let address: SocketAddr = line.rsplit(' ').next().expect("an address").parse().expect("an address");
+    send(&socket(), address, json!({"type": "NOTICE", "from": "pc\n7", "text": "hello\u{202e}"}));
+    listen.expect("notice from \"pc 7\" at 127.0.0.1: hello\\u{202e}");
+
+    let port = address.port().to_string();
+    let (code, _, errors) = run(folder.path(), &["listen", "--udpPort", &port]);
+    assert!(code == 1 && errors.contains("cannot hear on UDP port"), "{errors}");
+    let server = Server::with(&["--udpPort", &port]);
+    server.peer().register("alice");
+    let errors = server.errors();
+    assert!(errors.contains("nobody will find this server by --find"), "{errors}");
+}
