@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::limits::{
-    FIND_DEADLINE, MAX_DATAGRAM, MAX_NAME, MAX_NOTICE, NOTICE_ADDRESSES, NOTICE_PAUSE, UDP_PAUSE,
+    FIND_DEADLINE, MAX_DATAGRAM, MAX_NAME, MAX_NOTICE, NOTICE_ADDRESSES, NOTICE_PAUSE, SHORT_PAUSE,
 };
 use crate::message::encode;
 use crate::socket::DatagramSocket;
@@ -70,7 +70,7 @@ pub fn serve(socket: &DatagramSocket, here: Option<&Datagram>, mut notice: impl 
         let (bytes, sender) = match socket.recv_from(None) {
             Ok(received) => received,
             Err(_) => {
-                std::thread::sleep(UDP_PAUSE); // an answer to somebody who has gone, or no memory: never at full speed
+                std::thread::sleep(SHORT_PAUSE); // an answer to somebody who has gone, or no memory: never at full speed
                 continue;
             }
         };

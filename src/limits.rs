@@ -69,8 +69,8 @@ pub const NOTICE_PAUSE: Duration = Duration::from_secs(1);
 pub const NOTICE_ADDRESSES: usize = 1_000;
 /// Who looks for a server waits so long. lan.rs.
 pub const FIND_DEADLINE: Duration = Duration::from_millis(2_500);
-/// Behind a failed recvfrom. lan.rs.
-pub const UDP_PAUSE: Duration = Duration::from_millis(50);
+/// Behind a failed recvfrom, and between two looks whether all clients have gone. lan.rs, server/operator.rs.
+pub const SHORT_PAUSE: Duration = Duration::from_millis(50);
 /// Notices that a client can show again. client/settings.rs.
 pub const NOTICES_KEPT: usize = 20;
 /// Characters of a client's own words that an answer repeats to it. fields.rs.

@@ -259,6 +259,11 @@ impl Seats {
         *seats.entry(address).or_default() += 1;
         Some(Seat { seats: self.0.clone(), address })
     }
+
+    /// Whether none is taken.
+    pub fn are_free(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
 }
 
 impl Drop for Seat {

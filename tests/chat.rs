@@ -722,7 +722,7 @@ fn who_ends_its_side_still_gets_the_answers_to_what_it_asked() {
 fn the_operator_sees_who_is_online_and_can_end_a_session() {
     let mut server = Server::start();
     let mut alice = server.new_user("alice");
-    server.program.line("/online");
+    server.program.line("/who");
     server.program.expect("alice  Alice");
     server.program.expect("online 1");
     server.program.line("/kick nobody");
@@ -733,7 +733,19 @@ fn the_operator_sees_who_is_online_and_can_end_a_session() {
     assert_eq!(server.get("/getFriendsById", Some(&alice.session_id))["error"], "notLoggedIn");
     server.program.line("/what");
     server.program.expect("unknown command /what");
+    server.program.line("/password alice");
+    let said = server.program.expect("the password of alice is ");
+    let pwd = said.split(' ').nth(5).expect("a password").to_owned();
+    let mut again = server.peer();
+    expect_error(&again.log_in_with("alice", &password("alice")), "badLogin");
+    assert_eq!(again.log_in_with("alice", &pwd)["type"], "LOGIN_OK");
+    server.program.line("/notice 九点重启");
+    server.program.expect("notice sent");
+    assert_eq!(again.expect("BROADCAST")["text"], "九点重启");
     server.program.line("/quit");
+    assert_eq!(again.expect("BROADCAST")["text"], "the server ends");
+    again.expect_closed();
+    drop(again);
     server.program.expect("goodbye");
     let (code, _, errors) = server.program.finish();
     assert_eq!((code, errors.as_str()), (0, ""));

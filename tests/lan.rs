@@ -116,7 +116,7 @@ fn a_client_finds_the_server_and_tells_everybody_and_broadcast_does_too() {
     bob.expect("  notice from \"* Alice\" at 127.0.0.1: the lab closes");
     bob.expect("  notices 1");
     alice.line(&format!("/notice {}", "x".repeat(1_001)));
-    alice.expect("! a notice has 1 to 1000 bytes, this one 1001");
+    alice.expect("! a notice has at most 1000 bytes, this one 1001");
 
     let words = ["broadcast", "again", "--udpPort", &udp, "--broadcast", "127.255.255.255"];
     let deadline = Instant::now() + DEADLINE;

@@ -10,7 +10,7 @@ use crate::clock::{Civil, civil};
 use crate::config::Lang;
 use crate::harmless::harmless_name;
 use crate::lan;
-use crate::limits::{MAX_WIDTH, MIN_WIDTH};
+use crate::limits::{MAX_NOTICE, MAX_WIDTH, MIN_WIDTH};
 
 /// `/status`: a name and a value in each row.
 pub fn status(client: &mut Client, _: &str) -> Result<(), Failure> {
@@ -75,6 +75,9 @@ pub fn notice(client: &mut Client, text: &str) -> Result<(), Failure> {
         client.show(lines);
         client.answer("notices", &[("N", &number)]);
         return Ok(());
+    }
+    if text.len() > MAX_NOTICE {
+        return Err(client.failure("noticeSize", &[("M", &MAX_NOTICE), ("N", &text.len())]));
     }
     lan::broadcast(&client.config, &session.me.username, text).map_err(Failure::Said)?;
     client.answer("noticeSent", &[]);

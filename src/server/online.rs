@@ -233,6 +233,11 @@ impl OnlineUsers {
         push_all(&self.by_uid(), &[uid], &body, is_stored);
     }
 
+    /// Closes all connections, once what is queued was sent.
+    pub fn close_all(&self) {
+        self.by_uid().values().for_each(|online| online.outbox.close(None));
+    }
+
     /// Tells everybody who is online.
     pub fn deliver_all(&self, message: &FromServer) {
         let body = Arc::new(encode(message));

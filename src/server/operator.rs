@@ -4,15 +4,22 @@
 //! Not here: what users do.
 
 use std::io::{self, BufRead, ErrorKind, Write};
+use std::time::Instant;
 
+use crate::clock::now_ms;
 use crate::harmless::harmless;
+use crate::limits::{LINGER_DEADLINE, SHORT_PAUSE};
+use crate::md5_check::{hex, random_bytes};
+use crate::message::{FromServer, Refusal, User};
 use crate::server::{Server, people};
 
 const HELP: &str = "\
-/help         this
-/online       who is online
-/kick NAME    ends the session of a user
-/quit         ends the server; nothing that was acknowledged is lost";
+/help           this
+/who            who is online
+/notice TEXT    tells something to everybody who is online
+/kick NAME      ends the session of a user
+/password NAME  gives a user who forgot theirs a new password
+/quit           says goodbye and ends the server; nothing that was acknowledged is lost";
 
 /// Reads commands until `/quit`, which ends the process with 0.
 pub fn serve(server: &Server) {
@@ -26,9 +33,18 @@ pub fn serve(server: &Server) {
         match command {
             "" => {}
             "/help" => say(HELP),
-            "/online" => say(&online(server)),
-            "/kick" => say(&kick(server, argument.trim())),
+            "/who" => say(&online(server)),
+            "/notice" if argument.trim().is_empty() => say("/notice TEXT: what is to be told?"),
+            "/notice" => {
+                tell(server, argument.trim());
+                say("notice sent");
+            }
+            "/kick" => say(&of_user(server, argument.trim(), kick)),
+            "/password" => say(&of_user(server, argument.trim(), new_password)),
             "/quit" => {
+                tell(server, "the server ends");
+                server.online_users.close_all();
+                wait_for_goodbyes(server);
                 say("goodbye");
                 std::process::exit(0);
             }
@@ -52,17 +68,44 @@ fn online(server: &Server) -> String {
     lines + &format!("online {}", uids.len())
 }
 
-fn kick(server: &Server, login_name: &str) -> String {
-    let shown = harmless(login_name);
-    let user = match server.store.user_and_digest(login_name) {
-        Ok(Some((user, _))) => user,
-        Ok(None) => return format!("nobody is called {shown}"),
-        Err(refusal) => return refusal.text,
+/// BROADCAST from this server to everybody who is online.
+fn tell(server: &Server, text: &str) {
+    let from = format!("{} at {}", server.config.name, server.config.server_ip);
+    let notice = FromServer::Broadcast { from, text: text.to_owned(), send_time: now_ms() };
+    server.online_users.deliver_all(&notice);
+}
+
+/// Who reads has had the last word then; the others are waited for no longer than their own closing would take.
+fn wait_for_goodbyes(server: &Server) {
+    let deadline = server.config.deadline(LINGER_DEADLINE);
+    while !server.clients.are_free() && Instant::now() < deadline {
+        std::thread::sleep(SHORT_PAUSE);
+    }
+}
+
+/// Does something about the user of this login name: what there is to say.
+fn of_user(server: &Server, login_name: &str, act: fn(&Server, &User) -> Result<String, Refusal>) -> String {
+    let done = match server.store.user_and_digest(login_name) {
+        Ok(Some((user, _))) => act(server, &user),
+        Ok(None) => Ok(format!("nobody is called {}", harmless(login_name))),
+        Err(refusal) => Err(refusal),
     };
+    done.unwrap_or_else(|refusal| refusal.text)
+}
+
+fn kick(server: &Server, user: &User) -> Result<String, Refusal> {
+    let shown = harmless(&user.login_name);
     let Some(session) = server.online_users.session_of(user.uid) else {
-        return format!("{shown} is not online");
+        return Ok(format!("{shown} is not online"));
     };
     let text = "the operator of the server ended this session";
     people::end_session(server, &session, "byOperator", text);
-    format!("{shown} was logged out")
+    Ok(format!("{shown} was logged out"))
+}
+
+/// Whoever reads this console has the user's account; so it is in every class.
+fn new_password(server: &Server, user: &User) -> Result<String, Refusal> {
+    let pwd = hex(&random_bytes::<4>());
+    people::set_password(server, user.uid, &pwd)?;
+    Ok(format!("the password of {} is {pwd} now, all sessions have ended", harmless(&user.login_name)))
 }

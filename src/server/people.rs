@@ -37,11 +37,24 @@ pub fn modify_user(server: &Server, uid: u64, changes: &Changes, address: IpAddr
         tell_state(server, uid);
     }
     if changes.pwd.is_some() {
-        for session in server.sessions.end_all(uid) {
-            kick(server, &session, "passwordChanged", "the password was changed: log in again");
-        }
+        end_all_sessions(server, uid);
     }
     Ok(after)
+}
+
+/// A new password by the operator's will, without the old one.
+pub fn set_password(server: &Server, uid: u64, pwd: &str) -> Result<(), Refusal> {
+    let digest = password_digest(pwd);
+    let _one_at_a_time = server.one_change();
+    server.store.modify_user(uid, &Changes::default(), Some(digest))?;
+    end_all_sessions(server, uid);
+    Ok(())
+}
+
+fn end_all_sessions(server: &Server, uid: u64) {
+    for session in server.sessions.end_all(uid) {
+        kick(server, &session, "passwordChanged", "the password was changed: log in again");
+    }
 }
 
 /// The user of a login name and the digest of their password, if this is it: else `badLogin`, whatever was wrong;
