@@ -119,9 +119,9 @@ pub const DATABASE_LOCK_DEADLINE: Duration = Duration::from_secs(1);
 pub const DATABASE_WRITER_LIFE: Duration = Duration::from_secs(60);
 /// So often the writing connection is used at least: well within its life. store/writer.rs.
 pub const DATABASE_PING: Duration = Duration::from_secs(20);
-/// Rows of a search for users. store.rs.
+/// Rows of a search for users. store/people.rs.
 pub const MAX_FOUND: usize = 50;
-/// Messages of each partner that a search in a conversation looks at, the newest first. store.rs.
+/// Messages of each partner that a search in a conversation looks at, the newest first. store/messages.rs.
 pub const MAX_SEARCHED: usize = 20_000;
 /// Characters of the text that such a search looks for: to look for a long one takes long. server/api.rs.
 pub const MAX_SEARCHED_TEXT: usize = 100;

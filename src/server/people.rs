@@ -2,7 +2,7 @@
 //!
 //! Rules: first the database, then the queues of those who are online; a change that concerns someone online reaches
 //! them at once. Unknown name or wrong password: the same answer, after the same work.
-//! Not here: groups (groups.rs), the SQL (store.rs).
+//! Not here: groups (groups.rs), the SQL (store/people.rs).
 
 use std::net::IpAddr;
 

@@ -1,4 +1,4 @@
-//! What runs statements with parameters, on either engine. It knows no SQL of ours: store.rs has it all.
+//! What runs statements with parameters, on either engine. It knows no SQL of ours.
 //!
 //! Rules: both engines answer alike; what they do not have in common (how a database is found, made and locked, how
 //! many rows go in one statement) stays in sqlite.rs and mysql.rs, two files of one shape.

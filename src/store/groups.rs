@@ -2,13 +2,11 @@
 //!
 //! Rules: a group is there while it has members, and its owner (`groupChat.createUid`) is one of them. The row of a group
 //! that is no more stays, since messages name it. Each function is one transaction, and says who is to hear of it.
-//! Not here: messages of a group (store.rs: `add_messages`), who hears of what in which words (server/groups.rs).
+//! Not here: messages of a group (store/messages.rs), who hears of what in which words (server/groups.rs).
 
 use super::driver::{Connection, Failure, Row, Value};
-use super::{
-    Asked, COLUMNS, GROUP, JOIN, MESSAGES, SAID, Store, Trouble, USER, are_friends, ask, pushed, the_row,
-    user,
-};
+use super::people::are_friends;
+use super::{Asked, COLUMNS, GROUP, JOIN, MESSAGES, SAID, Store, Trouble, USER, ask, pushed, the_row, user};
 use crate::clock::now_ms;
 use crate::limits::GROUP_MEMBERS;
 use crate::message::{Code, FromServer, Member, Refusal};

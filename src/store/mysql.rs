@@ -1,5 +1,5 @@
-//! The MySQL driver, for MySQL 5.7 and 8 and MariaDB: runs a statement with parameters, and nothing more. All SQL
-//! stands in store.rs.
+//! The MySQL driver, for MySQL 5.7 and 8 and MariaDB: runs a statement with parameters, and nothing more. It
+//! knows no SQL of ours.
 //!
 //! Rules: every connection speaks utf8mb4 in its `_bin` collation and the same strict mode, however the server is set
 //! up; every wait has a limit. Who writes holds a lock in the server, named after the database. The password is in no

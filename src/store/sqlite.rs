@@ -1,4 +1,4 @@
-//! The SQLite driver: runs a statement with parameters, and nothing more. All SQL stands in store.rs.
+//! The SQLite driver: runs a statement with parameters, and nothing more. It knows no SQL of ours.
 //!
 //! Rules: WAL with `synchronous=FULL`, so that what is committed is on the disk and reading waits for nobody. A
 //! database that may not be ours is looked at without a lock, a journal or a byte written. Who writes holds the lock

@@ -12,7 +12,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 
 use super::driver::{self, Connection, Failure};
-use super::{Stored, Trouble, add_messages, by_rule};
+use super::messages::add_messages;
+use super::{Stored, Trouble, by_rule};
 use crate::config::Database;
 use crate::limits::{DATABASE_BATCH, DATABASE_PING};
 use crate::message::{ChatSendMsg, Refusal};

@@ -1,11 +1,14 @@
 //! A test: every statement that the store runs finds its rows by an index, on either engine. It asks the engine itself,
 //! with EXPLAIN, in a database of 20,000 messages; what is meant to look at a whole table stands in `MAY_SCAN`.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use super::messages::{friendships, rows_by_key};
+use super::writer::Message;
 use super::*;
 use crate::limits::MAX_IDS;
-use crate::message::NewUser;
+use crate::message::{ChatSendMsg, NewUser};
 
 /// Statements and parameters, as the drivers ran them.
 static NOTED: Mutex<Vec<(String, Vec<Value>)>> = Mutex::new(Vec::new());
