@@ -299,6 +299,7 @@ impl Server {
         let mut peer = self.peer();
         peer.register(login_name);
         peer.login(login_name);
+        peer.fence(); // all that LOGIN tells others is told: who becomes a friend now has not heard of it twice
         peer
     }
 
