@@ -21,7 +21,7 @@ const OPTIONS: [[&str; 4]; 20] = [
     ["serverIp", "ADDRESS", "127.0.0.1", "to listen on or connect to; 0.0.0.0 or :: opens it to the LAN"],
     ["chatPort", "PORT", "8888", "TCP port of the chat; 0: any free one"],
     ["httpPort", "PORT", "8080", "TCP port of HTTP; 0: any free one"],
-    ["tapPort", "PORT", "8887", "where `tap` listens (later)"],
+    ["tapPort", "PORT", "8887", "where `tap` listens"],
     ["udpPort", "PORT|off", "8889", "finding and telling on the LAN; off: none"],
     ["broadcast", "ADDRESSES", "255.255.255.255", "where to broadcast, with commas: one for each network card"],
     ["name", "NAME", "this computer's", "what a server is called when it is looked for"],
@@ -41,7 +41,9 @@ const OPTIONS: [[&str; 4]; 20] = [
 
 /// Verb, name, kind of value and meaning of each option that one verb alone knows, and never server.conf.
 #[rustfmt::skip]
-const OWN_OPTIONS: [[&str; 4]; 5] = [
+const OWN_OPTIONS: [[&str; 4]; 7] = [
+    ["tap", "script", "FILE", "accidents, one a line: out|in NUMBER drop|repeat|delay MS|flip [BIT]"],
+    ["tap", "seed", "NUMBER", "draws what is left out, the same for a whole class"],
     ["client", "find", "", "look for a server on the LAN instead of --serverIp"],
     ["des", "decrypt", "", "decrypt instead"],
     ["des", "text", "", "CBC over a whole text; with --decrypt TEXT is the ciphertext in hex"],

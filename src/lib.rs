@@ -20,6 +20,8 @@ pub mod socket; //      the socket calls by their names        needs limits
 pub mod lan; //         UDP: finding, and telling everybody    needs config, limits, message, socket
 pub mod store; //     4 all the SQL there is; knows no socket  needs config, clock, limits, md5_check, message, warnings
 pub mod wire; //      2 hello and frames                       needs des, limits, md5_check, socket
+pub mod trace; //       a frame in its parts, to be shown      needs harmless, limits, md5_check, wire
+pub mod tap; //         somebody in the middle                 needs config, limits, md5_check, socket, trace, wire
 pub mod channel; //     what HTTP runs on, plain or sealed     needs http, limits, socket, wire
 pub mod server; //    3 server/chat.rs, 5 server/online.rs     needs all of the above
 pub mod client; //    1, and 6 client/screen.rs                needs all above server

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use minim::client::screen::Look;
 use minim::config::{self, Config, Own};
 use minim::harmless::{harmless, harmless_name};
-use minim::{cipher_page, client, lan, server};
+use minim::{cipher_page, client, lan, server, tap};
 
 const VERBS: &str = "\
 minim: a LAN instant messenger to learn from
@@ -21,6 +21,7 @@ minim: a LAN instant messenger to learn from
   cargo run des KEY BLOCK  show DES at work on one block: key schedule and 16 rounds (KEY and BLOCK: 16 hex digits)
   cargo run des KEY TEXT --text   show CBC at work on a text
   cargo run md5 TEXT       MD5 of a text, or with --file PATH of a file
+  cargo run tap            a relay that shows, drops, repeats, delays or damages frames (between --tapPort and --chatPort)
   cargo run broadcast TEXT tell something to everybody on the LAN
   cargo run listen         show what is told to everybody, where no server does
   cargo run help           this; so does --help behind a verb
@@ -44,12 +45,13 @@ fn main() -> ExitCode {
         "client" => start_client,
         "des" => show_des,
         "md5" => show_md5,
+        "tap" => start_tap,
         "broadcast" => broadcast,
         "listen" => listen,
         "help" => return help(),
         other => {
             return wrong(&format!(
-                "there is no verb {other:?}; there are server, client, des, md5, broadcast, listen and help"
+                "there is no verb {other:?}; there are server, client, tap, des, md5, broadcast, listen and help"
             ));
         }
     };
@@ -82,6 +84,13 @@ fn start_client(mut config: Config, own: Own) -> ExitCode {
     let is_terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
     let look = Look::from_environment(is_terminal);
     ExitCode::from(client::run(config, BufReader::new(io::stdin()), io::stdout(), look))
+}
+
+fn start_tap(config: Config, own: Own) -> ExitCode {
+    match tap::run(config, &own, BufReader::new(io::stdin()), Box::new(io::stdout())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => failed(&reason),
+    }
 }
 
 /// A notice to everybody, from the user of this computer.

@@ -16,10 +16,14 @@ use crate::socket::Socket;
 
 /// The first 8 bytes of either side: name and version of the protocol.
 pub const MAGIC: [u8; 8] = *b"MINIM/1\n";
-const NONCE_SIZE: usize = 16;
-const LENGTH_SIZE: usize = 4;
-const IV_SIZE: usize = 8;
-const MAC_SIZE: usize = 16;
+/// Bytes of a nonce.
+pub const NONCE_SIZE: usize = 16;
+/// Bytes of a frame's length field.
+pub const LENGTH_SIZE: usize = 4;
+/// Bytes of an initialisation vector.
+pub const IV_SIZE: usize = 8;
+/// Bytes of a MAC, and of the server's proof.
+pub const MAC_SIZE: usize = 16;
 /// What `length` counts beside the ciphertext: IV and MAC.
 pub const FRAME_OVERHEAD: usize = IV_SIZE + MAC_SIZE;
 
@@ -139,7 +143,8 @@ fn receive_magic(socket: &Socket, deadline: Instant) -> Result<(), Error> {
     Ok(())
 }
 
-fn receive_exactly(socket: &Socket, buffer: &mut [u8], deadline: Instant) -> Result<(), Error> {
+/// Fills `buffer`; the end of the connection before that is an error.
+pub fn receive_exactly(socket: &Socket, buffer: &mut [u8], deadline: Instant) -> Result<(), Error> {
     let mut length = 0;
     while length < buffer.len() {
         let count = socket.recv(&mut buffer[length..], deadline)?;
@@ -249,15 +254,20 @@ impl Receiver {
         if self.came.capacity() > 2 * RECEIVE_PIECE {
             self.came.shrink_to(RECEIVE_PIECE); // the room of a long frame is not kept
         }
+        self.open(&frame).map(Some)
+    }
+
+    /// The body of the next frame, which is whole: MAC, then decryption. Its length was checked.
+    pub fn open(&mut self, frame: &[u8]) -> Result<Vec<u8>, Error> {
         let mut iv = [0; IV_SIZE];
         iv.copy_from_slice(&frame[LENGTH_SIZE..LENGTH_SIZE + IV_SIZE]);
-        let (ciphertext, mac) = frame[LENGTH_SIZE + IV_SIZE..].split_at(size - LENGTH_SIZE - FRAME_OVERHEAD);
+        let (ciphertext, mac) =
+            frame[LENGTH_SIZE + IV_SIZE..].split_at(frame.len() - LENGTH_SIZE - FRAME_OVERHEAD);
         if !equal(mac, &tag(&self.mac_key, self.sequence, &iv, ciphertext)) {
             return Err(Error::WrongMac);
         }
         self.sequence += 1;
-        let body = des::cbc_decrypt(&self.keys, &iv, ciphertext);
-        body.map(Some).ok_or(Error::WrongPadding)
+        des::cbc_decrypt(&self.keys, &iv, ciphertext).ok_or(Error::WrongPadding)
     }
 
     /// Whether another body can be had without waiting: one `recv` may have brought several.
@@ -289,7 +299,7 @@ impl Receiver {
 }
 
 /// The length that a frame's first 4 bytes announce: what follows them, in bytes.
-fn frame_length(frame: &[u8], limit: usize) -> Result<usize, Error> {
+pub fn frame_length(frame: &[u8], limit: usize) -> Result<usize, Error> {
     let announced = frame[..LENGTH_SIZE].iter().fold(0, |value, &byte| value << 8 | usize::from(byte));
     if announced < FRAME_OVERHEAD + 8 || announced % 8 != 0 || announced > limit {
         return Err(Error::FrameLength { announced, limit });
