@@ -96,22 +96,27 @@ fn is_first(heard: &mut HashMap<IpAddr, Instant>, sender: IpAddr) -> bool {
     is_first
 }
 
-/// Sends a datagram to every address of `--broadcast`, to `--serverIp`, and to this PC. An error: it went nowhere.
-fn send_everywhere(socket: &DatagramSocket, config: &Config, datagram: &Datagram) -> Result<(), String> {
+/// Sends a datagram to every address of `--broadcast`, to `--serverIp`, and to this PC. Where it could not be sent; an error: it
+/// went nowhere.
+fn send_everywhere(
+    socket: &DatagramSocket,
+    config: &Config,
+    datagram: &Datagram,
+) -> Result<Vec<String>, String> {
     let port = config.udp_port.ok_or("there is no UDP port: --udpPort is off")?;
     let mut addresses: BTreeSet<Ipv4Addr> = config.broadcast.iter().copied().collect();
     addresses.insert(Ipv4Addr::LOCALHOST);
     if let IpAddr::V4(server) = config.server_ip {
         addresses.insert(server);
     }
-    let (mut sent, mut why) = (false, String::new());
+    let count = addresses.len();
+    let mut failures = Vec::new();
     for ip in addresses {
-        match socket.send_to(&encode(datagram), SocketAddr::new(ip.into(), port)) {
-            Ok(()) => sent = true,
-            Err(error) => why = format!("cannot send to {ip}:{port}: {error}"),
+        if let Err(error) = socket.send_to(&encode(datagram), SocketAddr::new(ip.into(), port)) {
+            failures.push(format!("cannot send to {ip}:{port}: {error}"));
         }
     }
-    if sent { Ok(()) } else { Err(why) }
+    if failures.len() < count { Ok(failures) } else { Err(failures.join("; ")) }
 }
 
 /// `minim broadcast`, /notice: tells everybody. An error is a sentence.
@@ -121,38 +126,33 @@ pub fn broadcast(config: &Config, from: &str, text: &str) -> Result<(), String> 
     }
     let socket = any_port().map_err(|error| format!("no UDP socket: {error}"))?;
     let from: String = from.chars().take(MAX_NAME).collect();
-    send_everywhere(&socket, config, &Datagram::Notice { from, text: text.to_owned() })
+    send_everywhere(&socket, config, &Datagram::Notice { from, text: text.to_owned() }).map(drop)
 }
 
 fn any_port() -> io::Result<DatagramSocket> {
     DatagramSocket::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))
 }
 
-/// `minim client --find`: the server that answers first, within `FIND_DEADLINE`. None: nobody does.
-pub fn find(config: &Config) -> Result<Option<Found>, String> {
+/// `minim client --find`: the server that answers first, within `FIND_DEADLINE`. An error says why nobody may have answered, and
+/// the way round.
+pub fn find(config: &Config) -> Result<Found, String> {
     let socket = any_port().map_err(|error| format!("no UDP socket: {error}"))?;
-    send_everywhere(&socket, config, &Datagram::Who)?;
+    let failures = send_everywhere(&socket, config, &Datagram::Who)?;
     let deadline = config.deadline(FIND_DEADLINE);
     while let Some(left) =
         deadline.checked_duration_since(Instant::now()).filter(|left| *left > Duration::ZERO)
     {
         let Ok((bytes, sender)) = socket.recv_from(Some(left)) else { continue };
         if let Some(Datagram::Here { name, chat_port, http_port }) = parse(&bytes) {
-            return Ok(Some(Found { name, ip: sender.ip(), chat_port, http_port }));
+            return Ok(Found { name, ip: sender.ip(), chat_port, http_port });
         }
     }
-    Ok(None)
+    let addresses: Vec<String> = config.broadcast.iter().map(Ipv4Addr::to_string).collect();
+    let asked = format!("on UDP port {} at {}", config.udp_port.unwrap_or_default(), addresses.join(", "));
+    let failures: String = failures.iter().map(|failure| format!(" ({failure})")).collect();
+    Err(format!("no server answers {asked}{failures}. {LIKELY_CAUSES}"))
 }
 
-/// What is said when no server was found: why that may be, and the way round.
-pub fn nobody_answers(config: &Config) -> String {
-    let addresses: Vec<String> = config.broadcast.iter().map(Ipv4Addr::to_string).collect();
-    format!(
-        "no server answers on UDP port {} at {}. Is it running, with --serverIp 0.0.0.0? A firewall may drop UDP; a \
-         server in another subnet hears no broadcast; wireless guests are often kept apart; with several network cards \
-         the wrong one may have been asked: --broadcast takes the broadcast address of each. The way round: --serverIp \
-         ADDRESS",
-        config.udp_port.unwrap_or_default(),
-        addresses.join(", ")
-    )
-}
+const LIKELY_CAUSES: &str = "Is it running, with --serverIp 0.0.0.0? A firewall may drop UDP; a server in another subnet hears \
+    no broadcast; wireless guests are often kept apart; with several network cards the wrong one may have been asked: \
+    --broadcast takes the broadcast address of each. The way round: --serverIp ADDRESS";

@@ -72,12 +72,11 @@ fn start_server(config: Config, _: Own) -> ExitCode {
 fn start_client(mut config: Config, own: Own) -> ExitCode {
     if own.value("find").is_some() {
         match lan::find(&config) {
-            Ok(Some(found)) => {
+            Ok(found) => {
                 eprintln!("minim: found {} at {}", harmless_name(&found.name), found.ip);
                 (config.server_ip, config.chat_port) = (found.ip, found.chat_port);
                 config.http_port = found.http_port;
             }
-            Ok(None) => return failed(&lan::nobody_answers(&config)),
             Err(reason) => return failed(&reason),
         }
     }

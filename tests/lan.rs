@@ -6,9 +6,10 @@
 mod common;
 
 use std::net::{SocketAddr, UdpSocket};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use common::{DEADLINE, Folder, Program, Server, run, script};
+use common::{DEADLINE, Folder, MINIM, Program, Server, run, script};
 use serde_json::{Value, json};
 
 /// A server with a UDP port, and where that is.
@@ -163,4 +164,77 @@ fn listen_shows_notices_where_no_server_holds_the_port_and_a_server_without_it_g
     server.peer().register("alice");
     let errors = server.errors();
     assert!(errors.contains("nobody will find this server by --find"), "{errors}");
+}
+
+/// Three PCs on one switch, the second with a card in another network too; what each says is prefixed with its number.
+const THREE_PCS: &str = r#"
+set -e
+mount -t tmpfs none /run
+mkdir -p /run/netns
+ip link add lan type bridge
+ip link add other type bridge
+ip link set lan up
+ip link set other up
+card() {
+    ip link add "$1$2" type veth peer name "$2" netns "pc$1"
+    ip link set "$1$2" master "$3" up
+    ip -n "pc$1" addr add "$4/24" brd + dev "$2"
+    ip -n "pc$1" link set "$2" up
+}
+for n in 1 2 3; do
+    ip netns add pc$n
+    ip -n pc$n link set lo up
+    card $n eth0 lan 10.9.0.$n
+done
+card 2 eth1 other 10.8.0.2
+ip -n pc2 route add default dev eth1
+ip -n pc3 route add default dev eth0
+on() { ip netns exec "pc$1" "$MINIM" "${@:2}" 2>&1 | sed -u "s/^/$1 /"; }
+wait_for() { until grep -q "$2" "$1"; do sleep 0.05; done; }
+mkfifo server client
+sleep 60 >server &
+on 1 server --serverIp 0.0.0.0 --name lab <server >server.txt &
+wait_for server.txt "1 udp "
+sleep 60 >client &
+on 2 client --find --broadcast 10.9.0.255 --lang en <client >client.txt &
+echo "/register alice 123456 Alice" >client
+wait_for client.txt "2   friends 0"
+on 3 listen >listen.txt &
+wait_for listen.txt "3 udp "
+on 3 broadcast "九点验收"
+wait_for client.txt "notice from"
+wait_for listen.txt "notice from"
+on 2 client --find </dev/null || true
+on 3 client --find </dev/null || true
+cat client.txt listen.txt
+"#;
+
+#[test]
+fn between_three_pcs_a_server_is_found_through_the_card_that_is_named() {
+    let folder = Folder::new();
+    let script = ["-Urnm", "--kill-child", "-p", "-f", "timeout", "25", "bash", "-c", THREE_PCS];
+    let mut command = Command::new("unshare");
+    command
+        .args(script)
+        .current_dir(folder.path())
+        .env("MINIM", MINIM)
+        .env("USER", "carol")
+        .stdin(Stdio::null());
+    let probe = Command::new("unshare").args(["-Urnm", "ip", "link", "add", "x", "type", "bridge"]).output();
+    if !probe.is_ok_and(|probe| probe.status.success()) {
+        eprintln!("left out: no network namespaces can be made here");
+        return;
+    }
+    let output = command.output().expect("unshare");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    for line in [
+        "2 minim: found lab at 10.9.0.1",
+        "2 * notice from carol at 10.9.0.3: 九点验收",
+        "3 notice from carol at ", // itself, or by its card
+        "3 minim: found lab at 10.9.0.1",
+        "2 minim: no server answers on UDP port 8889 at 255.255.255.255", // that went out by the other card
+    ] {
+        assert!(said.lines().any(|said| said.starts_with(line)), "{line:?} is missing in:\n{said}");
+    }
 }
