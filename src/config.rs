@@ -87,6 +87,8 @@ pub struct Config {
     pub broadcast: Vec<Ipv4Addr>,
     /// The server's name on the LAN.
     pub name: String,
+    /// A client's: the server is looked for, at the start and whenever it is away.
+    pub finds: bool,
     /// Where all files stand.
     pub data_dir: PathBuf,
     /// Where the database is.
@@ -241,6 +243,7 @@ fn defaults() -> Config {
         udp_port: Some(8889),
         broadcast: vec![Ipv4Addr::BROADCAST],
         name: name_from_environment(),
+        finds: false,
         data_dir: PathBuf::from("data"),
         database: Database::Sqlite(PathBuf::new()), // empty: minim.db in the data folder, once that is known
         passphrase: PASSPHRASE.to_owned(),

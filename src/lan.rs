@@ -44,6 +44,13 @@ pub struct Found {
     pub http_port: u16,
 }
 
+impl Config {
+    /// From here on this server is meant.
+    pub fn take(&mut self, found: &Found) {
+        (self.server_ip, self.chat_port, self.http_port) = (found.ip, found.chat_port, found.http_port);
+    }
+}
+
 /// None: it is no datagram of ours.
 fn parse(bytes: &[u8]) -> Option<Datagram> {
     let datagram = serde_json::from_slice(bytes).ok().filter(|_| bytes.len() <= MAX_DATAGRAM)?;

@@ -70,12 +70,12 @@ fn start_server(config: Config, _: Own) -> ExitCode {
 }
 
 fn start_client(mut config: Config, own: Own) -> ExitCode {
-    if own.value("find").is_some() {
+    config.finds = own.value("find").is_some();
+    if config.finds {
         match lan::find(&config) {
             Ok(found) => {
                 eprintln!("minim: found {} at {}", harmless_name(&found.name), found.ip);
-                (config.server_ip, config.chat_port) = (found.ip, found.chat_port);
-                config.http_port = found.http_port;
+                config.take(&found);
             }
             Err(reason) => return failed(&reason),
         }

@@ -133,6 +133,36 @@ fn a_client_finds_the_server_and_tells_everybody_and_broadcast_does_too() {
 }
 
 #[test]
+fn a_client_that_finds_its_server_finds_it_again_at_another_address() {
+    let (first, address) = server();
+    let udp = address.port().to_string();
+    assert_eq!(script(&first, &[], &["/register alice 123456 Alice"]).0, 0);
+    let words = [
+        "client",
+        "--find",
+        "--udpPort",
+        &udp,
+        "--broadcast",
+        "127.255.255.255",
+        "--lang",
+        "en",
+        "--patience",
+        "0.5",
+    ];
+    let folder = Folder::new();
+    let mut alice = Program::start(folder.path(), &words, &[]);
+    alice.line("/login alice 123456");
+    alice.expect("  friends 0");
+    drop(first);
+    alice.expect("! connection lost");
+    let second = Server::with(&["--udpPort", &udp]);
+    assert_eq!(script(&second, &[], &["/register alice 123456 Alice"]).0, 0);
+    alice.expect("* connected again, logged in as alice");
+    alice.line("/status");
+    assert!(alice.expect("  server ").ends_with(&second.chat.to_string()));
+}
+
+#[test]
 fn where_no_server_answers_the_causes_and_the_way_round_are_said_soon() {
     let closed = socket().local_addr().expect("an address").port().to_string();
     let folder = Folder::new();

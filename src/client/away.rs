@@ -1,7 +1,7 @@
 //! A lost connection, until there is a new one.
 //!
 //! Rules: after 1, 2, 4, 8, 16, 30, 30 … seconds it is tried again, with LOGIN and the password in memory; what is unsent
-//! goes then, in order, and who one's friends and groups are is asked anew. A refused LOGIN ends it, as KICKED does. A script gives up after `LEAVE_DEADLINE`.
+//! goes then, in order, and who one's friends and groups are is asked anew. With `--find` the server is looked for each time. A refused LOGIN ends it, as KICKED does. A script gives up after `LEAVE_DEADLINE`.
 //! Start with `connection_lost`; `look_after_connection` is called before every wait.
 
 use std::io::ErrorKind;
@@ -11,6 +11,7 @@ use crate::client::groups::fetch_groups;
 use crate::client::people::fetch_friends;
 use crate::client::{Client, Failure};
 use crate::harmless::harmless_name;
+use crate::lan;
 use crate::limits::{ANSWER_DEADLINE, AWAY_TOLD_AFTER, LEAVE_DEADLINE, RECONNECT_PAUSES, patiently};
 use crate::message::Code;
 use crate::wire;
@@ -129,6 +130,11 @@ impl Client {
     fn try_again(&mut self) {
         let Some(session) = &self.session else { return };
         let name = harmless_name(&session.me.login_name);
+        if self.config.finds
+            && let Ok(found) = lan::find(&self.config)
+        {
+            self.config.take(&found); // it may have another address now
+        }
         match self.log_in_again() {
             Ok(()) => {
                 self.event("lost.found", &[("NAME", &name)]);
