@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -31,6 +32,7 @@ use crate::message::FromServer;
 use crate::socket::{self, DatagramSocket, Socket};
 use crate::store::Store;
 use crate::warnings::Warnings;
+use crate::wire;
 
 use online::OnlineUsers;
 use sessions::{Brake, Sessions};
@@ -65,6 +67,8 @@ pub struct Server {
     pub http_connections: Seats,
     /// Held while a friendship or a group changes and all hear of it, so that they hear of changes in their order.
     changes: Mutex<()>,
+    /// Frames that came and went.
+    pub traffic: Traffic,
     /// Connections that could not be taken, and why.
     pub troubles: Warnings,
     /// Locked while we use the data folder.
@@ -117,6 +121,7 @@ fn start(config: Config) -> Result<(Arc<Server>, TcpListener, TcpListener, Optio
         clients: Seats::default(),
         http_connections: Seats::default(),
         changes: Mutex::default(),
+        traffic: Traffic::default(),
         troubles: Warnings::default(),
         _data_dir_lock: data_dir_lock,
         config,
@@ -239,6 +244,33 @@ pub fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> io::Result<(
     thread::Builder::new().name(name).stack_size(STACK_SIZE).spawn(body).map(drop)
 }
 
+/// How many frames of the chat there were since the start, and how many bytes they took.
+#[derive(Default)]
+pub struct Traffic {
+    /// Frames received.
+    pub frames_in: AtomicU64,
+    /// Frames sent.
+    pub frames_out: AtomicU64,
+    /// Bytes received.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent.
+    pub bytes_out: AtomicU64,
+}
+
+impl Traffic {
+    /// A frame with a body of so many bytes came.
+    pub fn came(&self, body: usize) {
+        self.frames_in.fetch_add(1, Relaxed);
+        self.bytes_in.fetch_add(wire::frame_size(body) as u64, Relaxed);
+    }
+
+    /// A frame of so many bytes is sent.
+    pub fn went(&self, frame: usize) {
+        self.frames_out.fetch_add(1, Relaxed);
+        self.bytes_out.fetch_add(frame as u64, Relaxed);
+    }
+}
+
 /// Counts connections of one kind, by the address that they come from.
 #[derive(Default)]
 pub struct Seats(Arc<Mutex<HashMap<IpAddr, usize>>>);
@@ -260,9 +292,9 @@ impl Seats {
         Some(Seat { seats: self.0.clone(), address })
     }
 
-    /// Whether none is taken.
-    pub fn are_free(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
     }
 }
 

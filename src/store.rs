@@ -23,8 +23,9 @@ mod readers;
 mod sqlite;
 mod writer;
 
-use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 
 use crate::clock::now_ms;
 use crate::config::Database;
@@ -74,7 +75,17 @@ pub struct Store {
     readers: Readers,
     /// Held by who searches old messages: that takes long, and must leave connections to the others.
     searches: Mutex<()>,
+    counts: Arc<Counts>,
     failures: Warnings,
+}
+
+/// What was written since the start.
+#[derive(Default)]
+pub struct Counts {
+    /// Messages that were stored.
+    pub messages: AtomicU64,
+    /// Transactions.
+    pub commits: AtomicU64,
 }
 
 /// A job on its way to the disk, for `Store::finish`.
@@ -113,9 +124,15 @@ impl Store {
         });
         let (writer, readers) =
             opened.map_err(|failure| format!("cannot use the database {place} (--database): {failure}"))?;
-        let writer =
-            writer::start(place, writer).map_err(|error| format!("no thread for the database: {error}"))?;
-        Ok(Store { writer, readers, searches: Mutex::default(), failures: Warnings::default() })
+        let counts = Arc::new(Counts::default());
+        let writer = writer::start(place, writer, counts.clone())
+            .map_err(|error| format!("no thread for the database: {error}"))?;
+        Ok(Store { writer, readers, searches: Mutex::default(), counts, failures: Warnings::default() })
+    }
+
+    /// What was written since the start.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Does `job` in a transaction: all of it, or nothing when it returns an error. It refuses before it writes, since

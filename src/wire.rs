@@ -298,6 +298,11 @@ impl Receiver {
     }
 }
 
+/// Bytes of the frame that a body of so many bytes becomes: it is padded to the next multiple of 8 above.
+pub fn frame_size(body: usize) -> usize {
+    LENGTH_SIZE + FRAME_OVERHEAD + (body / 8 + 1) * 8
+}
+
 /// The length that a frame's first 4 bytes announce: what follows them, in bytes.
 pub fn frame_length(frame: &[u8], limit: usize) -> Result<usize, Error> {
     let announced = frame[..LENGTH_SIZE].iter().fold(0, |value, &byte| value << 8 | usize::from(byte));

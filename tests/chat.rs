@@ -718,6 +718,12 @@ fn who_ends_its_side_still_gets_the_answers_to_what_it_asked() {
     assert_eq!(bob.expect("CHAT_SEND_MSG")["msgText"], "last");
 }
 
+/// `bytes     received N, sent M`
+fn two_numbers(line: &str) -> (u64, u64) {
+    let mut numbers = line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok());
+    (numbers.next().expect("a number"), numbers.next().expect("another"))
+}
+
 #[test]
 fn the_operator_sees_who_is_online_and_can_end_a_session() {
     let mut server = Server::start();
@@ -725,6 +731,14 @@ fn the_operator_sees_who_is_online_and_can_end_a_session() {
     server.program.line("/who");
     server.program.expect("alice  Alice");
     server.program.expect("online 1");
+    server.program.line("/status");
+    server.program.expect("clients   1, of them online 1");
+    server.program.expect("messages  0");
+    server.program.expect("frames    received 3, sent 3"); // REGISTER, LOGIN, PING, each answered
+    let bytes = server.program.expect("bytes     received ");
+    let (received, sent) = two_numbers(&bytes);
+    assert!((200..1_000).contains(&received) && (200..1_000).contains(&sent), "{bytes}");
+    server.program.expect("commits   1");
     server.program.line("/kick nobody");
     server.program.expect("nobody is called nobody");
     server.program.line("/kick ALICE");

@@ -117,7 +117,10 @@ impl Client {
             };
             let received = self.receiver.receive(&self.socket, deadline);
             match received {
-                Ok(body) => return body,
+                Ok(body) => {
+                    body.iter().for_each(|body| self.server.traffic.came(body.len()));
+                    return body;
+                }
                 Err(error) if error.is_timeout() && ping_is_due => {
                     pinged_at = Some(last_byte);
                     self.answer(FromServer::Ping);
@@ -282,7 +285,7 @@ impl Writer {
             let mut frames = Vec::new();
             for item in items {
                 match item {
-                    Item::Body(body) => frames.extend(self.sender.seal(&body)),
+                    Item::Body(body) => frames.extend(self.seal(&body)),
                     Item::Backlog(uid) => {
                         self.send(&std::mem::take(&mut frames))?;
                         self.send_backlog(uid)?;
@@ -345,7 +348,13 @@ impl Writer {
     }
 
     fn send_message(&mut self, message: &FromServer) -> Option<()> {
-        let frame = self.sender.seal(&encode(message));
+        let frame = self.seal(&encode(message));
         self.send(&frame)
+    }
+
+    fn seal(&mut self, body: &[u8]) -> Vec<u8> {
+        let frame = self.sender.seal(body);
+        self.server.traffic.went(frame.len());
+        frame
     }
 }

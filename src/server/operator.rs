@@ -4,6 +4,7 @@
 //! Not here: what users do.
 
 use std::io::{self, BufRead, ErrorKind, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use crate::clock::now_ms;
@@ -16,6 +17,7 @@ use crate::server::{Server, people};
 const HELP: &str = "\
 /help           this
 /who            who is online
+/status         clients, messages, frames, bytes and commits since the start
 /notice TEXT    tells something to everybody who is online
 /kick NAME      ends the session of a user
 /password NAME  gives a user who forgot theirs a new password
@@ -34,6 +36,7 @@ pub fn serve(server: &Server) {
             "" => {}
             "/help" => say(HELP),
             "/who" => say(&online(server)),
+            "/status" => say(&status(server)),
             "/notice" if argument.trim().is_empty() => say("/notice TEXT: what is to be told?"),
             "/notice" => {
                 tell(server, argument.trim());
@@ -68,6 +71,22 @@ fn online(server: &Server) -> String {
     lines + &format!("online {}", uids.len())
 }
 
+fn status(server: &Server) -> String {
+    let (traffic, counts) = (&server.traffic, server.store.counts());
+    let count = |counter: &AtomicU64| counter.load(Relaxed);
+    format!(
+        "clients   {}, of them online {}\nmessages  {}\nframes    received {}, sent {}\nbytes     received {}, sent {}\ncommits   {}",
+        server.clients.taken(),
+        server.online_users.uids().len(),
+        count(&counts.messages),
+        count(&traffic.frames_in),
+        count(&traffic.frames_out),
+        count(&traffic.bytes_in),
+        count(&traffic.bytes_out),
+        count(&counts.commits),
+    )
+}
+
 /// BROADCAST from this server to everybody who is online.
 fn tell(server: &Server, text: &str) {
     let from = format!("{} at {}", server.config.name, server.config.server_ip);
@@ -78,7 +97,7 @@ fn tell(server: &Server, text: &str) {
 /// Who reads has had the last word then; the others are waited for no longer than their own closing would take.
 fn wait_for_goodbyes(server: &Server) {
     let deadline = server.config.deadline(LINGER_DEADLINE);
-    while !server.clients.are_free() && Instant::now() < deadline {
+    while server.clients.taken() > 0 && Instant::now() < deadline {
         std::thread::sleep(SHORT_PAUSE);
     }
 }

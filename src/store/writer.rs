@@ -8,12 +8,14 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 
 use super::driver::{self, Connection, Failure};
 use super::messages::add_messages;
-use super::{Stored, Trouble, by_rule};
+use super::{Counts, Stored, Trouble, by_rule};
 use crate::config::Database;
 use crate::limits::{DATABASE_BATCH, DATABASE_PING};
 use crate::message::{ChatSendMsg, Refusal};
@@ -61,12 +63,13 @@ struct Writer {
     /// Messages whose COMMIT was never answered: they may be on the disk though nobody was told of them. Who repeats
     /// such a one is the first to be told, and so are its recipients.
     in_doubt: HashSet<[u64; 2]>,
+    counts: Arc<Counts>,
 }
 
 /// Starts the thread. It ends when nobody can ask it any more.
-pub fn start(place: &Database, db: Connection) -> io::Result<Sender<Job>> {
+pub fn start(place: &Database, db: Connection, counts: Arc<Counts>) -> io::Result<Sender<Job>> {
     let (sender, jobs) = channel();
-    let mut writer = Writer { place: place.clone(), db: Some(db), in_doubt: HashSet::new() };
+    let mut writer = Writer { place: place.clone(), db: Some(db), in_doubt: HashSet::new(), counts };
     thread::Builder::new().name("store".to_owned()).spawn(move || writer.serve(&jobs))?;
     Ok(sender)
 }
@@ -147,6 +150,9 @@ impl Writer {
         });
         match &outcome {
             Ok((stored, _)) => {
+                self.counts.commits.fetch_add(1, Relaxed);
+                let count = stored.iter().filter(|outcome| outcome.is_ok()).count();
+                self.counts.messages.fetch_add(count as u64, Relaxed);
                 let told = batch.messages.iter().zip(stored).filter(|(_, outcome)| outcome.is_ok());
                 told.for_each(|(message, _)| _ = self.in_doubt.remove(&message.key()));
             }
