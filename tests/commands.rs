@@ -6,7 +6,7 @@ mod common;
 
 use std::fs;
 
-use common::{Server, friends, script, talking};
+use common::{Server, friends, make_group, script, talking};
 use minim::client::picture::measure;
 use minim::clock::{Civil, civil, since_1970};
 use minim::limits::MAX_PICTURE;
@@ -273,11 +273,7 @@ fn a_group_has_a_history_too_and_long_texts_are_shown_whole_there() {
     let mut bob = server.console(&[]);
     bob.line("/login bob 123456");
     let mut alice = talking(&server, &[], "alice", "bob");
-    alice.line("/create net bob");
-    bob.expect("* request #");
-    bob.line("/accept");
-    alice.expect("* Bob joined #net");
-    bob.expect("* you are in #net now");
+    make_group(&mut alice, &mut bob, "net");
     bob.line("/open #net");
     bob.expect("  talking in #net");
     bob.line("/paste");

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::relay::Relay;
-use common::{Folder, Server, friends, run, script, talking};
+use common::{Folder, Server, friends, make_group, run, script, talking};
 use minim::client::words;
 use minim::harmless::{harmless, harmless_name};
 use minim::limits::{MAX_MSG_TEXT, MAX_UNREAD_BYTES};
@@ -372,10 +372,7 @@ fn a_message_to_a_group_without_ack_arrives_once_at_each_member_too() {
     let port = relay.address.port().to_string();
     let mut alice = talking(&server, &["--chatPort", &port, "--patience", "0.5"], "alice", "bob");
     let mut bob = talking(&server, &[], "bob", "alice");
-    alice.line("/create five bob");
-    bob.expect("* request #");
-    bob.line("/accept");
-    alice.expect("* Bob joined #five");
+    make_group(&mut alice, &mut bob, "five");
     let mut members = Vec::new();
     for name in ["carol", "dave", "erin"] {
         let member = server.new_user(name);
@@ -409,11 +406,7 @@ fn what_changed_while_the_connection_was_lost_is_known_after_it() {
     let port = relay.address.port().to_string();
     let mut alice = talking(&server, &[], "alice", "bob");
     let mut bob = talking(&server, &["--chatPort", &port, "--patience", "0.5"], "bob", "alice");
-    alice.line("/create net bob");
-    bob.expect("* request #");
-    bob.line("/accept");
-    alice.expect("* Bob joined #net");
-    bob.expect("* you are in #net now (group 1)");
+    make_group(&mut alice, &mut bob, "net");
     relay.mute();
     alice.line("/rename #net lab");
     alice.expect("group 1 is called #lab now");
@@ -452,7 +445,7 @@ fn more_than_a_client_keeps_may_wait_and_what_is_typed_meanwhile_gets_its_answer
     }
     alice.fence();
     // It takes longer than the client waits for an answer, but all the time something comes.
-    let mut bob = server.console(&["--patience", "0.05", "--dataDir", "b"]);
+    let mut bob = server.console(&["--patience", "0.2", "--dataDir", "b"]);
     bob.line("/login bob 123456");
     bob.line("/msg alice hello");
     bob.expect("  sent #");

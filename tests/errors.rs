@@ -7,7 +7,7 @@ mod common;
 use std::process::Command;
 
 use common::relay::Relay;
-use common::{IN_A_FILE, Server, friends, script, talking};
+use common::{IN_A_FILE, Server, friends, make_group, script, talking};
 use minim::limits::MAX_UNSENT;
 
 #[test]
@@ -49,11 +49,7 @@ fn who_was_removed_meanwhile_is_in_the_group_no_more() {
     let port = relay.address.port().to_string();
     let mut bob = talking(&server, &["--chatPort", &port], "bob", "alice");
     let mut alice = talking(&server, &[], "alice", "bob");
-    alice.line("/create net bob");
-    bob.expect("* request #");
-    bob.line("/accept");
-    alice.expect("* Bob joined #net");
-    bob.expect("* you are in #net now");
+    make_group(&mut alice, &mut bob, "net");
     relay.mute();
     alice.line("/remove bob #net");
     alice.expect("* Bob was removed from #net");

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::PathBuf;
 
-use common::{Server, friends, script, talking};
+use common::{Server, friends, make_group, script, talking};
 use minim::client::conversation::Conversation;
 use minim::client::records::{decode_msg, encode_msg};
 use minim::message::Envelope;
@@ -89,10 +89,7 @@ fn what_is_said_is_recorded_on_both_sides_shown_or_not() {
         assert!(alice.expect("  #").ends_with(&format!(" Alice: {text}")) || text == "two", "{text}");
     }
     assert_eq!(alice.next_line().as_deref(), Some("    lines"));
-    alice.line("/create net bob");
-    bob.expect("* request #");
-    bob.line("/accept");
-    alice.expect("* Bob joined #net");
+    make_group(&mut alice, &mut bob, "net");
     bob.line("/msg #net in the group");
     alice.expect("* #net Bob: in the group");
     bob.line("/quit");

@@ -453,3 +453,12 @@ pub fn talking(server: &Server, options: &[&str], name: &str, other: &str) -> Pr
     console.expect("talking to");
     console
 }
+
+/// A group with both in it: Alice makes it, Bob accepts; both consoles have said so.
+pub fn make_group(alice: &mut Program, bob: &mut Program, gname: &str) {
+    alice.line(&format!("/create {gname} bob"));
+    bob.expect("* request #");
+    bob.line("/accept");
+    alice.expect(&format!("* Bob joined #{gname}"));
+    bob.expect(&format!("* you are in #{gname} now"));
+}
