@@ -445,7 +445,7 @@ fn more_than_a_client_keeps_may_wait_and_what_is_typed_meanwhile_gets_its_answer
     }
     alice.fence();
     // It takes longer than the client waits for an answer, but all the time something comes.
-    let mut bob = server.console(&["--patience", "0.2", "--dataDir", "b"]);
+    let mut bob = server.console(&["--patience", "0.1", "--dataDir", "b"]);
     bob.line("/login bob 123456");
     bob.line("/msg alice hello");
     bob.expect("  sent #");
