@@ -94,8 +94,8 @@ struct Connection {
     pings: usize,
     /// Frames sent and received.
     frames: (u64, u64),
-    /// When the last one came.
-    last_frame: Instant,
+    /// Bytes that had come when that was last looked at, and when it was.
+    heard: (u64, Instant),
 }
 
 /// All that the thread `main` knows.
@@ -285,7 +285,7 @@ impl Client {
                 sender,
                 pings: 0,
                 frames: (1, 1),
-                last_frame: Instant::now(),
+                heard: (0, Instant::now()),
             }),
             Err(error) => Err(self.failure("noThread", &[("WHY", &error)])),
         }
@@ -361,10 +361,7 @@ impl Client {
             Event::Line(line) => self.typed.push_back(line),
             Event::EndOfInput => self.input_ended = true,
             Event::Message(number, message) if current == Some(number) => {
-                if let Some(connection) = &mut self.connection {
-                    connection.frames.1 += 1;
-                    connection.last_frame = Instant::now();
-                }
+                self.connection.iter_mut().for_each(|connection| connection.frames.1 += 1);
                 conversation::receive(self, message);
             }
             Event::Silent(number) if current == Some(number) => self.ping(),

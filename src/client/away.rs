@@ -81,8 +81,8 @@ impl Client {
         }
         let session = self.session.as_ref()?;
         let oldest = session.unsent.iter().filter_map(|text| text.sent_at).min();
-        let last_frame = self.connection.as_ref().map(|connection| connection.last_frame);
-        let since = oldest.map(|at| last_frame.map_or(at, |last| last.max(at))); // what waited comes before an answer
+        let heard = self.connection.as_ref().map(|connection| connection.heard.1);
+        let since = oldest.map(|at| heard.map_or(at, |heard| heard.max(at)));
         let silence = since.map(|at| at + patiently(ANSWER_DEADLINE, self.config.patience));
         silence.into_iter().chain(session.send_again_at).min()
     }
@@ -99,6 +99,9 @@ impl Client {
                 self.session.as_mut().and_then(|session| session.send_again_at.take_if(|at| *at <= now));
             if again.is_some() {
                 return self.send_unsent();
+            }
+            if self.has_heard() {
+                return; // what waited for us comes before an answer, and it may be much
             }
             let silent = wire::Error::Io(ErrorKind::TimedOut.into());
             return self.connection_lost(Some(silent));
@@ -125,6 +128,16 @@ impl Client {
         self.away = None;
         self.send_unsent();
         Ok(())
+    }
+
+    /// Whether anything came since this was last asked.
+    fn has_heard(&mut self) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        let (before, (_, received)) = (connection.heard.0, connection.socket.bytes());
+        if received > before {
+            connection.heard = (received, Instant::now());
+        }
+        received > before
     }
 
     fn try_again(&mut self) {
