@@ -500,6 +500,8 @@ impl Client {
         if let Some(connection) = self.connection.take() {
             connection.socket.cut();
         }
+        let unsent = self.session.iter_mut().flat_map(|session| &mut session.unsent);
+        unsent.for_each(|text| text.sent_at = None); // not on the next one
     }
 }
 

@@ -73,6 +73,7 @@ pub fn open(config: &Config, port: u16) -> io::Result<DatagramSocket> {
 /// Hears datagrams for ever: answers WHO with `here`, and hands each NOTICE on, with the sender's address.
 pub fn serve(socket: &DatagramSocket, here: Option<&Datagram>, mut notice: impl FnMut(&str, IpAddr, &str)) {
     let mut heard = HashMap::new();
+    let mut last = None; // who has several addresses sends to several of ours: from one port, at once
     loop {
         let (bytes, sender) = match socket.recv_from(None) {
             Ok(received) => received,
@@ -85,8 +86,15 @@ pub fn serve(socket: &DatagramSocket, here: Option<&Datagram>, mut notice: impl 
             (Some(Datagram::Who), Some(here)) => {
                 let _ = socket.send_to(&encode(here), sender); // who asked has gone, or asks again
             }
-            (Some(Datagram::Notice { from, text }), _) if is_first(&mut heard, sender.ip()) => {
-                notice(&from, sender.ip(), &text);
+            (Some(Datagram::Notice { from, text }), _) => {
+                let this = (sender.port(), from, text);
+                let is_copy = last
+                    .as_ref()
+                    .is_some_and(|(at, last): &(Instant, _)| *last == this && at.elapsed() < NOTICE_PAUSE);
+                if is_first(&mut heard, sender.ip()) && !is_copy {
+                    notice(&this.1, sender.ip(), &this.2);
+                    last = Some((Instant::now(), this));
+                }
             }
             _ => {}
         }
@@ -133,7 +141,11 @@ pub fn broadcast(config: &Config, from: &str, text: &str) -> Result<(), String> 
     }
     let socket = any_port().map_err(|error| format!("no UDP socket: {error}"))?;
     let from: String = from.chars().take(MAX_NAME).collect();
-    send_everywhere(&socket, config, &Datagram::Notice { from, text: text.to_owned() }).map(drop)
+    let notice = Datagram::Notice { from, text: text.to_owned() };
+    if encode(&notice).len() > MAX_DATAGRAM {
+        return Err(format!("as JSON, with its quotes, this notice has more than {MAX_DATAGRAM} bytes"));
+    }
+    send_everywhere(&socket, config, &notice).map(drop)
 }
 
 fn any_port() -> io::Result<DatagramSocket> {

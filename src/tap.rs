@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, Own};
-use crate::limits::{CONNECT_DEADLINE, MAX_FRAME, RECEIVE_PIECE, TAP_LIFE, patiently};
+use crate::limits::{ACCEPT_PAUSE, CONNECT_DEADLINE, MAX_FRAME, RECEIVE_PIECE, TAP_LIFE, patiently};
 use crate::md5_check::random_bytes;
 use crate::socket::{self, Socket};
 use crate::trace::{frame_rows, kind};
@@ -79,7 +79,10 @@ pub fn run(
     let of_keyboard = tap.clone();
     thread::spawn(move || of_keyboard.read_commands(input));
     for number in 1.. {
-        let Ok(client) = socket::accept(&listener) else { continue };
+        let Ok(client) = socket::accept(&listener) else {
+            thread::sleep(ACCEPT_PAUSE); // no descriptors left: never at full speed
+            continue;
+        };
         let tap = tap.clone();
         thread::spawn(move || {
             if let Err(error) = relay(&tap, number, Arc::new(client)) {
@@ -226,7 +229,8 @@ impl Tap {
     }
 
     fn read_commands(&self, input: impl BufRead) {
-        for line in input.lines().map_while(Result::ok) {
+        for line in input.split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
             match parse(line.trim(), false) {
                 _ if line.trim().is_empty() => {}
                 Ok(accident) => {

@@ -430,6 +430,39 @@ fn a_connection_on_which_nothing_comes_any_more_is_noticed_though_nobody_types()
 }
 
 #[test]
+fn what_is_unread_of_a_group_can_be_read_also_when_one_has_left_it() {
+    let server = Server::start();
+    friends(&server);
+    let mut alice = talking(&server, &[], "alice", "bob");
+    let mut bob = talking(&server, &[], "bob", "alice");
+    make_group(&mut alice, &mut bob, "net");
+    alice.line("/msg #net before you go");
+    bob.expect("* #net Alice: before you go (unread 1, /open #net)");
+    bob.line("/leave #net");
+    bob.expect("  left #net");
+    bob.line("/open");
+    bob.expect("  talking in #1 (group 1), members 0, online 0, unread 1");
+    bob.expect("#1 Alice: before you go");
+    bob.line("/open #1");
+    bob.expect("! there is no group #1");
+    bob.line("/unread");
+    bob.expect("  unread 0");
+}
+
+#[test]
+fn what_is_pasted_is_never_a_command_whatever_is_wrong() {
+    let server = Server::start();
+    friends(&server);
+    for login in ["/login alice 123456", "/status"] {
+        let (code, printed) =
+            script(&server, &[], &[login, "/paste", "/quit", "/leave #x", ".", "/help quit"]);
+        assert!(printed.contains(&"  /quit".to_owned()), "{printed:?}");
+        let failures = printed.iter().filter(|line| line.starts_with("! ")).count();
+        assert_eq!((code, failures), (1, 2), "{printed:?}");
+    }
+}
+
+#[test]
 fn more_than_a_client_keeps_may_wait_and_what_is_typed_meanwhile_gets_its_answer() {
     let server = Server::start();
     friends(&server);
@@ -670,7 +703,7 @@ fn a_group_is_made_filled_talked_in_renamed_and_ended() {
     alice.expect("  removed Carol from #实验 三");
     carol.expect("* you were removed from #实验 三");
     carol.line("/msg #1 why?");
-    carol.expect("! there is no group #1");
+    carol.expect("! you are not in #1"); // she knows it: something is unread there
     alice.line("/leave");
     alice.expect("  left #实验 三");
     bob.expect("* Alice left #实验 三");

@@ -119,6 +119,8 @@ fn a_client_finds_the_server_and_tells_everybody_and_broadcast_does_too() {
     alice.line(&format!("/notice {}", "x".repeat(1_001)));
     alice.expect("! a notice has at most 1000 bytes, this one 1001");
 
+    alice.line(&format!("/notice {}", "\"".repeat(900)));
+    alice.expect("! as JSON, with its quotes, this notice has more than 1400 bytes");
     let words = ["broadcast", "again", "--udpPort", &udp, "--broadcast", "127.255.255.255"];
     let deadline = Instant::now() + DEADLINE;
     let told = |bob: &Program| bob.transcript.iter().any(|line| line.ends_with(" at 127.0.0.1: again"));

@@ -224,3 +224,26 @@ fn a_folder_that_cannot_be_written_costs_the_records_alone() {
     assert_eq!((code, troubles.len()), (0, 1), "{printed:?}");
     assert!(printed.contains(&"  messages 2".to_owned()), "{printed:?}");
 }
+
+#[test]
+fn what_could_not_be_written_is_fetched_before_anything_else_is() {
+    let server = Server::start();
+    friends(&server);
+    let mut alice = talking(&server, &["--dataDir", "a"], "alice", "bob");
+    let path = log(&server, "a", 1, "friend-2.log");
+    let aside = path.with_extension("aside");
+    alice.line("one");
+    alice.expect("  sent #");
+    fs::rename(&path, &aside).expect("moved");
+    fs::create_dir(&path).expect("a folder in the way");
+    alice.line("two");
+    alice.expect("! cannot write ");
+    alice.expect("  sent #");
+    fs::remove_dir(&path).expect("empty");
+    fs::rename(&aside, &path).expect("moved back");
+    alice.line("three");
+    alice.expect("  sent #");
+    alice.line("/history");
+    alice.expect("  messages 3");
+    assert_eq!(texts(&path), ["one", "two", "three"]);
+}

@@ -40,9 +40,8 @@ impl Client {
     /// The connection is over. While somebody is logged in that is said, and a new one is tried.
     pub(super) fn connection_lost(&mut self, why: Option<wire::Error>) {
         self.close();
-        let Some(session) = &mut self.session else { return };
-        for text in &mut session.unsent {
-            text.sent_at = None;
+        if self.session.is_none() {
+            return;
         }
         let (now, patience) = (Instant::now(), self.config.patience);
         let limit = if self.look.is_terminal { AWAY_TOLD_AFTER } else { LEAVE_DEADLINE };
@@ -146,9 +145,14 @@ impl Client {
         if self.config.finds
             && let Ok(found) = lan::find(&self.config)
         {
-            self.config.take(&found); // it may have another address now
+            let before = self.address();
+            self.config.take(&found); // it may have another address now, and with that other records
+            if self.address() != before {
+                self.session.iter_mut().for_each(|session| session.recorded.clear());
+            }
         }
         match self.log_in_again() {
+            Ok(()) if self.connection.is_none() => {} // it was lost again at once, and that was said
             Ok(()) => {
                 self.event("lost.found", &[("NAME", &name)]);
                 // What the server told of friends and groups meanwhile was lost. Without HTTP the old names serve.

@@ -41,7 +41,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "open",     alias: "打开",   short: "o", needs_login: true,  run: talk::open },
     Command { name: "close",    alias: "关闭",   short: "",  needs_login: true,  run: talk::close },
     Command { name: "msg",      alias: "私信",   short: "m", needs_login: true,  run: talk::msg },
-    Command { name: "paste",    alias: "粘贴",   short: "",  needs_login: true,  run: talk::paste },
+    Command { name: "paste",    alias: "粘贴",   short: "",  needs_login: false, run: talk::paste },
     Command { name: "groups",   alias: "群",     short: "g", needs_login: true,  run: groups::groups },
     Command { name: "create",   alias: "建群",   short: "",  needs_login: true,  run: groups::create },
     Command { name: "invite",   alias: "邀请",   short: "",  needs_login: true,  run: groups::invite },

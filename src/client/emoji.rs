@@ -40,7 +40,7 @@ pub fn msg_type(text: &str) -> &'static str {
     while let Some(behind) = rows().find_map(|[emoji, ..]| rest.strip_prefix(emoji)) {
         rest = behind.trim_start();
     }
-    if rest.is_empty() { "EMOJI" } else { "TEXT" }
+    if rest.is_empty() && !text.trim().is_empty() { "EMOJI" } else { "TEXT" }
 }
 
 /// `/emoji [WORD]`: all of them, or those whose word has WORD in it.

@@ -14,11 +14,14 @@ use crate::client::{Client, Failure};
 use crate::harmless::harmless_name;
 use crate::message::{Code, FromServer, GroupRow, Member};
 
-/// The gId of `#GNAME` or `#GID`; a number is a gId where one of ours has it, else a name.
+/// The gId of `#GNAME` or `#GID`; a number is a gId where one of ours has it, or one that we left with something unread, else a name.
 fn find_group(client: &Client, group: &str) -> Result<u64, Failure> {
-    let groups = &client.session()?.groups;
+    let Session { groups, unread, .. } = client.session()?;
     let name = without_sign(group);
-    let by_number = name.parse().ok().filter(|g_id| groups.contains_key(g_id));
+    let is_known = |to_id: u64| {
+        groups.contains_key(&to_id) || unread.contains_key(&Conversation { is_friend: false, to_id })
+    };
+    let by_number = name.parse().ok().filter(|g_id| is_known(*g_id));
     let named: Vec<u64> = groups.iter().filter(|(_, gname)| *gname == name).map(|(g_id, _)| *g_id).collect();
     let shown = shown_name(name);
     match (by_number, &named[..]) {

@@ -120,7 +120,7 @@ fn set_avatar(client: &mut Client, path: &Path) -> Result<(), Failure> {
         return Err(client.failure("cannotRead", &[("PATH", &shown), ("WHY", &error.kind())]));
     }
     if octets.len() > MAX_PICTURE {
-        let size = fs::metadata(path).map_or(octets.len() as u64, |file| file.len());
+        let size = fs::metadata(path).map_or(0, |file| file.len()).max(octets.len() as u64);
         return Err(client.refused(Code::TooLarge, &[("N", &size), ("LIMIT", &MAX_PICTURE)]));
     }
     let Some((format, width, height)) = measure(&octets) else {

@@ -196,6 +196,7 @@ impl Client {
             && let Err(error) = log.append(&[record])
         {
             self.cannot_record(&log, &error);
+            self.session.iter_mut().for_each(|session| _ = session.recorded.insert(with, None)); // it lacks one now
         }
     }
 

@@ -34,9 +34,6 @@ pub fn msg(client: &mut Client, rest: &str) -> Result<(), Failure> {
 /// `/paste`: lines up to one that is `.` alone become one message. All of them are read, whatever is wrong with one; the end of the
 /// input ends it too.
 pub fn paste(client: &mut Client, _: &str) -> Result<(), Failure> {
-    if client.session()?.open.is_none() {
-        return Err(client.failure("noneOpen", &[]));
-    }
     if client.look.is_terminal {
         client.answer("ask.paste", &[]);
     }
@@ -86,7 +83,7 @@ fn with_texts(client: &Client, with: Conversation, messages: &[Record]) -> Resul
     let mut messages = messages.to_vec();
     let lacks_text = |(_, text): &&Record| text.is_empty();
     while let Some((last, _)) = messages.iter().rfind(lacks_text) {
-        let page = fetch(client, with, last.id + 1, MAX_RECORDS as usize, &[])?;
+        let page = fetch(client, with, last.id.saturating_add(1), MAX_RECORDS as usize, &[])?;
         let found = page.iter().any(|(envelope, text)| envelope.id == last.id && !text.is_empty());
         if !found {
             return Err(client.failure("refused.noSuchMessage", &[("ID", &last.id)]));
@@ -121,7 +118,10 @@ fn open_friend(client: &mut Client, with: Conversation) -> Result<Vec<Record>, F
 
 /// Opens a group. What is unread in it.
 fn open_group(client: &mut Client, with: Conversation) -> Result<Vec<Record>, Failure> {
-    let members = fetch_members(client, with.to_id)?;
+    let members = match fetch_members(client, with.to_id) {
+        Err(_) if client.session()?.unread_in(with) > 0 => Vec::new(), // we have left it; what was said before can be read
+        members => members?,
+    };
     let online = members.iter().filter(|member| member.online).count();
     let session = client.session_mut()?;
     let unread = session.take_unread(with);
