@@ -92,8 +92,8 @@ struct Connection {
     sender: wire::Sender,
     /// PINGs that the server has not answered yet.
     pings: usize,
-    /// Frames sent and received.
-    frames: (u64, u64),
+    /// Frames received; those sent are counted by `sender`.
+    received: u64,
     /// Bytes that had come when that was last looked at, and when it was.
     heard: (u64, Instant),
 }
@@ -279,14 +279,9 @@ impl Client {
             receive_all(number, &socket_of_reader, link.receiver, &to_main, patience);
         });
         match started {
-            Ok(_) => Ok(Connection {
-                number,
-                socket,
-                sender,
-                pings: 0,
-                frames: (1, 1),
-                heard: (0, Instant::now()),
-            }),
+            Ok(_) => {
+                Ok(Connection { number, socket, sender, pings: 0, received: 1, heard: (0, Instant::now()) })
+            }
             Err(error) => Err(self.failure("noThread", &[("WHY", &error)])),
         }
     }
@@ -361,7 +356,7 @@ impl Client {
             Event::Line(line) => self.typed.push_back(line),
             Event::EndOfInput => self.input_ended = true,
             Event::Message(number, message) if current == Some(number) => {
-                self.connection.iter_mut().for_each(|connection| connection.frames.1 += 1);
+                self.connection.iter_mut().for_each(|connection| connection.received += 1);
                 conversation::receive(self, message);
             }
             Event::Silent(number) if current == Some(number) => self.ping(),
@@ -433,7 +428,6 @@ impl Client {
         let Some(connection) = &mut self.connection else { return };
         let deadline = self.config.deadline(ANSWER_DEADLINE);
         let frame = connection.sender.seal(&encode(message));
-        connection.frames.0 += 1;
         let sent = connection.socket.send(&frame, deadline);
         if let Err(error) = sent {
             self.connection_lost(Some(wire::Error::Io(error)));

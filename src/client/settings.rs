@@ -29,7 +29,11 @@ pub fn status(client: &mut Client, _: &str) -> Result<(), Failure> {
         ("status.user", session.map_or_else(none, |session| harmless_name(&session.me.login_name))),
         ("status.since", session.map_or_else(none, |session| since(session.since))),
         ("status.conversation", open.unwrap_or_else(none)),
-        ("status.frames", connection.map_or_else(none, |connection| each_way(connection.frames))),
+        (
+            "status.frames",
+            connection
+                .map_or_else(none, |connection| each_way((connection.sender.sequence, connection.received))),
+        ),
         ("status.bytes", connection.map_or_else(none, |connection| each_way(connection.socket.bytes()))),
         ("status.unread", session.map_or(0, |session| session.unread_in_all()).to_string()),
         ("status.width", client.look.width.to_string()),

@@ -86,7 +86,7 @@ fn with_texts(client: &Client, with: Conversation, messages: &[Record]) -> Resul
         let page = fetch(client, with, last.id.saturating_add(1), MAX_RECORDS as usize, &[])?;
         let found = page.iter().any(|(envelope, text)| envelope.id == last.id && !text.is_empty());
         if !found {
-            return Err(client.failure("refused.noSuchMessage", &[("ID", &last.id)]));
+            return Err(client.refused(Code::NoSuchMessage, &[("ID", &last.id)]));
         }
         for (envelope, text) in messages.iter_mut().filter(|(_, text)| text.is_empty()) {
             let same = page.iter().find(|(other, _)| other.id == envelope.id);
