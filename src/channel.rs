@@ -9,10 +9,15 @@ use std::time::Instant;
 use crate::http::Channel;
 use crate::limits::{HTTP_PIECE, MAX_FRAME_BEFORE_LOGIN};
 use crate::socket::Socket;
+use crate::trace::HttpView;
 use crate::wire::{FRAME_OVERHEAD, Receiver, Sender};
 
 /// HTTP on a plain TCP connection.
-pub struct PlainChannel(pub Socket);
+pub struct PlainChannel {
+    socket: Socket,
+    /// For the trace: where what comes next stands.
+    came: HttpView,
+}
 
 /// Frames, after a hello: HTTP runs inside them, or the chat protocol.
 pub struct SealedChannel {
@@ -27,20 +32,37 @@ pub struct SealedChannel {
 /// Longest body of a frame within `MAX_FRAME_BEFORE_LOGIN`: at least one byte of its blocks is padding.
 const SEALED_PIECE: usize = MAX_FRAME_BEFORE_LOGIN - FRAME_OVERHEAD - 1;
 
+impl PlainChannel {
+    /// HTTP on `socket`, from which `came` was read already.
+    pub fn new(socket: Socket, came: &[u8]) -> PlainChannel {
+        let mut channel = PlainChannel { socket, came: HttpView::default() };
+        channel.note(came);
+        channel
+    }
+
+    /// Tells the trace what came.
+    fn note(&mut self, octets: &[u8]) {
+        let note = self.came.note(self.socket.trace_level(), octets, false);
+        self.socket.note(&note);
+    }
+}
+
 impl Channel for PlainChannel {
     fn recv(&mut self, buffer: &mut Vec<u8>, deadline: Instant) -> io::Result<usize> {
         let mut piece = [0; HTTP_PIECE];
-        let count = self.0.recv(&mut piece, deadline)?;
+        let count = self.socket.recv(&mut piece, deadline)?;
+        self.note(&piece[..count]);
         buffer.extend_from_slice(&piece[..count]);
         Ok(count)
     }
 
     fn send(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
-        self.0.send(octets, deadline)
+        let note = HttpView::default().note(self.socket.trace_level(), octets, true);
+        self.socket.send_noted(octets, deadline, &note)
     }
 
     fn end(&mut self) {
-        self.0.end();
+        self.socket.end();
     }
 }
 
@@ -61,8 +83,7 @@ impl Channel for SealedChannel {
 
     fn send(&mut self, octets: &[u8], deadline: Instant) -> io::Result<()> {
         for piece in octets.chunks(SEALED_PIECE) {
-            let frame = self.sender.seal(piece);
-            self.socket.send(&frame, deadline)?;
+            self.sender.send(&self.socket, piece, deadline)?;
         }
         Ok(())
     }

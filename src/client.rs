@@ -29,7 +29,7 @@ pub mod width;
 pub mod words;
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, ErrorKind, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -140,7 +140,7 @@ pub fn run(
     look: Look,
 ) -> u8 {
     let started = start(config, Box::new(input), Box::new(output), look).and_then(|client| {
-        let proof = client.open(client.config.chat_port); // nobody types a password within LOGIN_DEADLINE
+        let proof = client.open(client.config.chat_port, "C"); // nobody types a password within LOGIN_DEADLINE
         proof.map(|_| client) // it is closed again: address and passphrase are right
     });
     match started {
@@ -165,6 +165,9 @@ fn start(
     let words = Words(config.lang);
     let no_thread = |error: io::Error| Failure::Said(words.say("noThread", &[("WHY", &error)]));
     let screen = Screen::start(output, look, config.offset(), to_main.clone()).map_err(no_thread)?;
+    if look.is_terminal && io::stderr().is_terminal() {
+        config.trace = screen.trace(config.trace.level()); // else it would write over the typed row
+    }
     let keyboard = thread::Builder::new().name("keyboard".to_owned());
     let to_keyboard = to_main.clone();
     keyboard.spawn(move || read_lines(input, &to_keyboard)).map_err(no_thread)?;
@@ -192,17 +195,17 @@ fn start(
 }
 
 impl Client {
-    /// Steps 1 and 2 of a TCP client: a socket, connected to a port of the server.
-    fn connect(&self, port: u16) -> Result<Socket, Failure> {
+    /// Steps 1 and 2 of a TCP client: a socket, connected to a port of the server. The trace calls it `name`.
+    fn connect(&self, port: u16, name: &str) -> Result<Socket, Failure> {
         let address = SocketAddr::new(self.config.server_ip, port);
         let deadline = patiently(CONNECT_DEADLINE, self.config.patience);
-        let connected = socket::connect(address, deadline); // 1 socket, 2 connect
+        let connected = socket::connect(address, deadline, name, &self.config.trace); // 1 socket, 2 connect
         connected.map_err(|error| self.nobody_listens(address, &error.kind().to_string()))
     }
 
     /// Step 3, send and recv, begins with the hello: it proves that both ends have the same passphrase.
-    fn open(&self, port: u16) -> Result<SealedChannel, Failure> {
-        let socket = self.connect(port)?;
+    fn open(&self, port: u16, name: &str) -> Result<SealedChannel, Failure> {
+        let socket = self.connect(port, name)?;
         let deadline = self.config.deadline(ANSWER_DEADLINE);
         let hello = wire::hello_as_client(&socket, self.config.passphrase.as_bytes(), deadline);
         let address = socket.peer();
@@ -223,8 +226,7 @@ impl Client {
     /// One question on a connection that has no reader, and its answer.
     fn ask(&self, link: &mut SealedChannel, request: &FromClient) -> Result<FromServer, Failure> {
         let deadline = self.config.deadline(ANSWER_DEADLINE);
-        let frame = link.sender.seal(&encode(request));
-        link.socket.send(&frame, deadline).map_err(|_| self.closed())?;
+        link.sender.send(&link.socket, &encode(request), deadline).map_err(|_| self.closed())?;
         loop {
             let body = match link.receiver.receive(&link.socket, deadline) {
                 Ok(Some(body)) => body,
@@ -254,7 +256,7 @@ impl Client {
     /// A connection for one user: opened, logged in, and from here on received by a thread of its own. With a session,
     /// it goes on.
     fn log_in(&mut self, login_name: &str, pwd: &str) -> Result<(), Failure> {
-        let mut link = self.open(self.config.chat_port)?;
+        let mut link = self.open(self.config.chat_port, "C")?;
         let (login_name, pwd) = (login_name.to_owned(), pwd.to_owned());
         let request = FromClient::Login { client_no: self.client_no(), login_name, pwd: pwd.clone() };
         let answer = self.ask(&mut link, &request)?;
@@ -427,8 +429,7 @@ impl Client {
     fn send(&mut self, message: &FromClient) {
         let Some(connection) = &mut self.connection else { return };
         let deadline = self.config.deadline(ANSWER_DEADLINE);
-        let frame = connection.sender.seal(&encode(message));
-        let sent = connection.socket.send(&frame, deadline);
+        let sent = connection.sender.send(&connection.socket, &encode(message), deadline);
         if let Err(error) = sent {
             self.connection_lost(Some(wire::Error::Io(error)));
         }

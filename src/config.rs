@@ -7,9 +7,11 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::limits::{MAX_CLIENTS, MAX_NAME, MAX_NUMBER, patiently};
+use crate::trace::{LEVELS, Level, Trace};
 
 /// The passphrase where none is given: everybody knows it.
 pub const PASSPHRASE: &str = "hfut";
@@ -30,7 +32,7 @@ const OPTIONS: [[&str; 4]; 20] = [
     ["passphrase", "TEXT", "hfut", "both ends must agree"],
     ["maxFileSize", "BYTES", "4294967296", "longest file (later)"],
     ["maxClients", "NUMBER", "4096", "chat connections at the same time"],
-    ["trace", "LEVEL", "off", "off, steps, frames or rounds: how much of the wire to show (later)"],
+    ["trace", "LEVEL", "off", "off, steps, frames or rounds: how much of the wire to show, on standard error"],
     ["patience", "NUMBER", "1", "multiplies every deadline of a connection"],
     ["httpHost", "NAMES", "none", "further names of this server for HTTP, with commas"],
     ["http", "WAY", "both", "server: both or sealed; client: plain, else sealed"],
@@ -99,8 +101,8 @@ pub struct Config {
     pub max_file_size: u64,
     /// Chat connections at the same time.
     pub max_clients: usize,
-    /// How much of the wire to show.
-    pub trace: Trace,
+    /// How much of the wire to show, and where.
+    pub trace: Arc<Trace>,
     /// Multiplies every deadline of a connection; 0.001 to 1,000,000.
     pub patience: f64,
     /// Further names under which HTTP may be asked for.
@@ -132,16 +134,6 @@ pub enum Database {
     Sqlite(PathBuf),
     /// `mysql://…`, with its password.
     Mysql(String),
-}
-
-/// How much of the wire to show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
-#[allow(missing_docs)]
-pub enum Trace {
-    Off,
-    Steps,
-    Frames,
-    Rounds,
 }
 
 /// Ways into HTTP.
@@ -249,7 +241,7 @@ fn defaults() -> Config {
         passphrase: PASSPHRASE.to_owned(),
         max_file_size: 4_294_967_296,
         max_clients: 4096,
-        trace: Trace::Off,
+        trace: Trace::on_standard_error(Level::Off),
         patience: 1.0,
         http_host: Vec::new(),
         http: Http::Both,
@@ -326,11 +318,7 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         "passphrase" => config.passphrase = value.to_owned(),
         "maxFileSize" => config.max_file_size = number(value, 0, MAX_NUMBER - 1)?,
         "maxClients" => config.max_clients = number(value, 1, MAX_CLIENTS)? as usize,
-        "trace" => {
-            let (steps, frames, rounds) = (Trace::Steps, Trace::Frames, Trace::Rounds);
-            let levels = [("off", Trace::Off), ("steps", steps), ("frames", frames), ("rounds", rounds)];
-            config.trace = one_of(value, &levels)?;
-        }
+        "trace" => config.trace.set_level(one_of(value, &LEVELS)?),
         "patience" => config.patience = patience(value)?,
         "httpHost" => config.http_host = value.split(',').map(|host| host.trim().to_owned()).collect(),
         "http" => {

@@ -24,6 +24,13 @@ pub fn harmless(text: &str) -> String {
     shown
 }
 
+/// Whether an output obeys escape sequences: a terminal does, unless it is a console of Windows as it was before 2019.
+pub fn obeys_escapes(is_terminal: bool) -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    let is_old_windows = cfg!(windows) && !is_set("WT_SESSION") && !is_set("TERM");
+    is_terminal && !is_old_windows && std::env::var("TERM").unwrap_or_default() != "dumb"
+}
+
 /// A name as it is shown: in quotes, where it has anything but letters, digits, `_`, `-`, `.` and single inner spaces,
 /// so that no name can look like an event, an error, a time or a group.
 pub fn harmless_name(name: &str) -> String {

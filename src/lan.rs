@@ -67,7 +67,7 @@ fn parse(bytes: &[u8]) -> Option<Datagram> {
 /// The socket on which a server, or `listen`, hears. A server on a loopback address is heard on this PC alone.
 pub fn open(config: &Config, port: u16) -> io::Result<DatagramSocket> {
     let ip = if config.server_ip.is_loopback() { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
-    DatagramSocket::bind(SocketAddr::new(ip.into(), port))
+    DatagramSocket::bind(SocketAddr::new(ip.into(), port), &config.trace)
 }
 
 /// Hears datagrams for ever: answers WHO with `here`, and hands each NOTICE on, with the sender's address.
@@ -139,7 +139,7 @@ pub fn broadcast(config: &Config, from: &str, text: &str) -> Result<(), String> 
     if !(1..=MAX_NOTICE).contains(&text.len()) {
         return Err(format!("a notice has 1 to {MAX_NOTICE} bytes, this one {}", text.len()));
     }
-    let socket = any_port().map_err(|error| format!("no UDP socket: {error}"))?;
+    let socket = any_port(config).map_err(|error| format!("no UDP socket: {error}"))?;
     let from: String = from.chars().take(MAX_NAME).collect();
     let notice = Datagram::Notice { from, text: text.to_owned() };
     if encode(&notice).len() > MAX_DATAGRAM {
@@ -148,14 +148,14 @@ pub fn broadcast(config: &Config, from: &str, text: &str) -> Result<(), String> 
     send_everywhere(&socket, config, &notice).map(drop)
 }
 
-fn any_port() -> io::Result<DatagramSocket> {
-    DatagramSocket::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0))
+fn any_port(config: &Config) -> io::Result<DatagramSocket> {
+    DatagramSocket::bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0), &config.trace)
 }
 
 /// `minim client --find`: the server that answers first, within `FIND_DEADLINE`. An error says why nobody may have answered, and
 /// the way round.
 pub fn find(config: &Config) -> Result<Found, String> {
-    let socket = any_port().map_err(|error| format!("no UDP socket: {error}"))?;
+    let socket = any_port(config).map_err(|error| format!("no UDP socket: {error}"))?;
     let failures = send_everywhere(&socket, config, &Datagram::Who)?;
     let deadline = config.deadline(FIND_DEADLINE);
     while let Some(left) =

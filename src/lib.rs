@@ -11,17 +11,17 @@ pub mod clock; //       the wall clock and the calendar        needs nothing
 pub mod harmless; //    what a terminal must not obey          needs nothing
 pub mod warnings; //    warnings for the operator              needs nothing
 pub mod md5_check; //   MD5, HMAC, passwords, random bytes     needs limits
-pub mod config; //      options and server.conf                needs limits
+pub mod trace; //       the wire made visible                  needs des, harmless, limits, md5_check
+pub mod config; //      options and server.conf                needs limits, trace
 pub mod cipher_page; // what the verbs des and md5 show        needs des, md5_check, config, harmless
 pub mod message; //     the dictionary of both sides           needs nothing
 pub mod fields; //      what each field of a request may be    needs limits, message
 pub mod http; //        HTTP/1.1; knows nothing of chat        needs limits, clock
-pub mod socket; //      the socket calls by their names        needs limits
+pub mod socket; //      the socket calls by their names        needs limits, trace
 pub mod lan; //         UDP: finding, and telling everybody    needs config, limits, message, socket
-pub mod store; //     4 all the SQL there is; knows no socket  needs config, clock, limits, md5_check, message, warnings
-pub mod wire; //      2 hello and frames                       needs des, limits, md5_check, socket
-pub mod trace; //       a frame in its parts, to be shown      needs harmless, limits, md5_check, wire
+pub mod store; //     4 all the SQL there is; knows no socket  needs config, clock, limits, md5_check, message, trace, warnings
+pub mod wire; //      2 hello and frames                       needs des, limits, md5_check, socket, trace
 pub mod tap; //         somebody in the middle                 needs config, limits, md5_check, socket, trace, wire
-pub mod channel; //     what HTTP runs on, plain or sealed     needs http, limits, socket, wire
+pub mod channel; //     what HTTP runs on, plain or sealed     needs http, limits, socket, trace, wire
 pub mod server; //    3 server/chat.rs, 5 server/online.rs     needs all of the above
 pub mod client; //    1, and 6 client/screen.rs                needs all above server

@@ -71,10 +71,12 @@ pub const NOTICE_ADDRESSES: usize = 1_000;
 pub const FIND_DEADLINE: Duration = Duration::from_millis(2_500);
 /// Behind a failed recvfrom, and between two looks whether all clients have gone. lan.rs, server/operator.rs.
 pub const SHORT_PAUSE: Duration = Duration::from_millis(50);
-/// Rows of ciphertext that are shown of one frame. trace.rs.
+/// Rows of ciphertext that are shown of one frame. trace/parts.rs.
 pub const SHOWN_ROWS: usize = 8;
-/// Bytes of a body that are shown. trace.rs.
+/// Bytes of a body that are shown. trace/parts.rs.
 pub const SHOWN_BODY: usize = 4 * 1024;
+/// Letters of a `type` that is shown: a longer one could be a text. trace/parts.rs.
+pub const SHOWN_KIND: usize = 20;
 /// A connection through `tap` ends after so long. tap.rs.
 pub const TAP_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Notices that a client can show again. client/settings.rs.

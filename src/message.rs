@@ -5,6 +5,8 @@
 //! Not here: who may do what (server/), what is stored (store.rs).
 //! A new message type is a variant below, how it is read (fields.rs: `request`), and a `match` arm at each side.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// What a client sends. A `client_no` is answered with the same number.
@@ -318,6 +320,13 @@ pub enum Code {
     TooManyTries,
     DiskFull,
     DatabaseDown,
+}
+
+/// As it stands in ERROR: `notFriends`.
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 impl Code {

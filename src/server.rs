@@ -18,7 +18,7 @@ pub mod turns;
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -29,7 +29,7 @@ use crate::lan::{self, Datagram};
 use crate::limits::{ACCEPT_PAUSE, STACK_SIZE};
 use crate::md5_check::{hex, password_digest, random_bytes};
 use crate::message::FromServer;
-use crate::socket::{self, DatagramSocket, Socket};
+use crate::socket::{self, DatagramSocket, Listener, Socket};
 use crate::store::Store;
 use crate::warnings::Warnings;
 use crate::wire;
@@ -90,23 +90,23 @@ pub fn run(config: Config) -> Result<(), String> {
     .map_err(|error| format!("no thread for the console: {error}"))?;
     spawn("accept h".to_owned(), {
         let server = server.clone();
-        move || accept_all(&server, &http_listener, "http", api::serve)
+        move || accept_all(&server, &http_listener, "http", "h", api::serve)
     })
     .map_err(|error| format!("no thread for HTTP: {error}"))?;
-    accept_all(&server, &chat_listener, "client", chat::serve);
+    accept_all(&server, &chat_listener, "client", "", chat::serve);
     Ok(())
 }
 
 /// Opens the data folder, the database and the ports, and says so on standard output.
-fn start(config: Config) -> Result<(Arc<Server>, TcpListener, TcpListener, Option<DatagramSocket>), String> {
+fn start(config: Config) -> Result<(Arc<Server>, Listener, Listener, Option<DatagramSocket>), String> {
     let data_dir_lock = lock_data_dir(&config)?;
     // Step 1, socket; step 2, bind; step 3, listen: `std` makes the three calls in one.
-    let chat_listener = listen(&config, config.chat_port, "--chatPort")?;
-    let http_listener = listen(&config, config.http_port, "--httpPort")?;
+    let chat_listener = listen(&config, config.chat_port, "--chatPort", "L")?;
+    let http_listener = listen(&config, config.http_port, "--httpPort", "H")?;
     let udp_socket = config.udp_port.and_then(|port| open_udp(&config, port));
-    let store = Store::open(&config.database)?;
+    let store = Store::open(&config.database, &config.trace)?;
 
-    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
+    let address = |listener: &Listener| listener.address().map_err(|error| error.to_string());
     let (chat, http) = (address(&chat_listener)?, address(&http_listener)?);
     let server = Server {
         chat_port: chat.port(),
@@ -202,9 +202,9 @@ fn lock_data_dir(config: &Config) -> Result<File, String> {
     Ok(lock)
 }
 
-fn listen(config: &Config, port: u16, option: &str) -> Result<TcpListener, String> {
+fn listen(config: &Config, port: u16, option: &str, name: &str) -> Result<Listener, String> {
     let address = SocketAddr::new(config.server_ip, port);
-    socket::listen(address).map_err(|error| match error.kind() {
+    socket::listen(address, name, &config.trace).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => {
             format!(
                 "port {port} is taken by another program: give another with {option}, or 0 for any free one"
@@ -217,10 +217,17 @@ fn listen(config: &Config, port: u16, option: &str) -> Result<TcpListener, Strin
     })
 }
 
-/// Step 4, accept, again and again; step 5, communicate, is `serve`, in a thread for each connection.
-fn accept_all(server: &Arc<Server>, listener: &TcpListener, kind: &str, serve: fn(Arc<Server>, Socket, u64)) {
+/// Step 4, accept, again and again; step 5, communicate, is `serve`, in a thread for each connection. `letter`: by it and the
+/// number the trace knows the connection.
+fn accept_all(
+    server: &Arc<Server>,
+    listener: &Listener,
+    kind: &str,
+    letter: &str,
+    serve: fn(Arc<Server>, Socket, u64),
+) {
     for number in 1.. {
-        let accepted = socket::accept(listener);
+        let accepted = socket::accept(listener, &format!("{letter}{number}"));
         let started = accepted.and_then(|socket| {
             let server = server.clone();
             spawn(format!("{kind} {number}"), move || serve(server, socket, number))

@@ -3,19 +3,32 @@
 //!
 //! Rules: a deadline is a point in time, not a timeout of one call: a peer that sends a byte a second
 //! restarts no clock. Reader and writer share one `Socket` in an `Arc`; `try_clone` would cost a
-//! second descriptor. Not here: what the bytes mean (wire.rs, http.rs).
+//! second descriptor. Each call writes its line of the trace (trace/lines.rs); one whose timeout passed and that is made
+//! again has none.
+//! Not here: what the bytes mean (wire.rs, http.rs).
 
+use std::fmt::{self, Display, Formatter};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crate::limits::MAX_DATAGRAM;
+use crate::trace::{self, HttpView, Level, Lines, Note, Outcome, Trace};
+
+/// A TCP socket that waits for clients.
+pub struct Listener {
+    listener: TcpListener,
+    lines: Lines,
+}
 
 /// One TCP connection. Dropping it is close().
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
+    /// Behind the stream, and so dropped behind it: its last line says that the socket is closed.
+    lines: Lines,
     peer: SocketAddr,
     /// How long the system lets a recv or send wait, in milliseconds; at first for ever.
     recv_timeout: AtomicU64,
@@ -25,29 +38,75 @@ pub struct Socket {
     received: AtomicU64,
 }
 
-/// socket, bind and listen: `std` makes the three calls in one, with a queue of 128 that wait for accept.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    TcpListener::bind(address)
+/// socket, bind and listen: `std` makes the three calls in one, with a queue of 128 that wait for accept. The trace calls it
+/// `name`.
+pub fn listen(address: SocketAddr, name: &str, trace: &Arc<Trace>) -> io::Result<Listener> {
+    let lines = Lines::new(name, trace);
+    let listener = TcpListener::bind(address);
+    lines.say_socket(address.is_ipv4(), "SOCK_STREAM");
+    lines.say("bind", format_args!("{address}"), done(&listener), &Note::default());
+    let listener = listener?;
+    lines.say("listen", format_args!("128"), Ok(&"ok"), &Note::new("std: TcpListener::bind did all three"));
+    Ok(Listener { listener, lines })
 }
 
-/// accept: waits until a client connects; then there is a second socket, for this client alone.
-pub fn accept(listener: &TcpListener) -> io::Result<Socket> {
-    let (stream, peer) = listener.accept()?;
-    Ok(prepared(stream, peer))
+/// accept: waits until a client connects; then there is a second socket, for this client alone, which the trace calls
+/// `name`.
+pub fn accept(listener: &Listener, name: &str) -> io::Result<Socket> {
+    let accepted = listener.listener.accept();
+    let said = accepted.as_ref().map(|(_, peer)| From(&name, *peer));
+    let said = said.as_ref().map(|said| said as &dyn Display).map_err(|error| *error);
+    listener.lines.say("accept", format_args!(""), said, &Note::default());
+    let (stream, peer) = accepted?;
+    Ok(prepared(stream, peer, Lines::new(name, &listener.lines.trace)))
 }
 
-/// socket and connect: a connection to `address`, or an error after `deadline`.
-pub fn connect(address: SocketAddr, deadline: Duration) -> io::Result<Socket> {
-    let stream = TcpStream::connect_timeout(&address, deadline)?;
-    Ok(prepared(stream, address))
+/// socket and connect: a connection to `address`, or an error after `deadline`. The trace calls it `name`.
+pub fn connect(
+    address: SocketAddr,
+    deadline: Duration,
+    name: &str,
+    trace: &Arc<Trace>,
+) -> io::Result<Socket> {
+    let lines = Lines::new(name, trace);
+    lines.say_socket(address.is_ipv4(), "SOCK_STREAM");
+    let connected = TcpStream::connect_timeout(&address, deadline);
+    lines.say("connect", format_args!("{address}"), done(&connected), &Note::default());
+    Ok(prepared(connected?, address, lines))
+}
+
+/// For a call that returns nothing worth saying.
+fn done<T>(result: &io::Result<T>) -> Outcome<'_> {
+    result.as_ref().map(|_| &"ok" as &dyn Display)
+}
+
+/// For a call that returns how many bytes it has moved.
+fn count(result: &io::Result<usize>) -> Outcome<'_> {
+    result.as_ref().map(|count| count as &dyn Display)
+}
+
+/// What came, and from where.
+struct From<'a>(&'a dyn Display, SocketAddr);
+
+impl Display for From<'_> {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        write!(f, "{} from {}", self.0, self.1)
+    }
 }
 
 /// Nagle's algorithm off: it would hold back a small frame for 40 ms, to fill a segment with the next.
-fn prepared(stream: TcpStream, peer: SocketAddr) -> Socket {
+fn prepared(stream: TcpStream, peer: SocketAddr, lines: Lines) -> Socket {
     let _ = stream.set_nodelay(true); // an error: the connection is gone already, as recv will find
     let never = || AtomicU64::new(u64::MAX);
     let (sent, received) = (AtomicU64::new(0), AtomicU64::new(0));
-    Socket { stream, peer, recv_timeout: never(), send_timeout: never(), sent, received }
+    Socket { stream, lines, peer, recv_timeout: never(), send_timeout: never(), sent, received }
+}
+
+impl Listener {
+    /// Where it listens.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
 }
 
 impl Socket {
@@ -56,38 +115,57 @@ impl Socket {
         self.peer
     }
 
+    /// How much of it the trace shows.
+    pub fn trace_level(&self) -> Level {
+        self.lines.trace.level()
+    }
+
     /// recv: waits until at least one byte came and takes at most `buffer.len()`. 0: the peer ended its
-    /// side. `TimedOut` when `deadline` passes first; nothing is lost by that.
+    /// side. `TimedOut` when `deadline` passes first; nothing is lost by that. Behind it comes `note`, once it is known
+    /// what came.
     pub fn recv(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        self.note(&Note::default()); // nobody had anything to say of the last one
         loop {
             wait_until(deadline, &self.recv_timeout, |timeout| self.stream.set_read_timeout(Some(timeout)))?;
             let received = (&self.stream).read(buffer);
-            match received {
-                Err(error) if is_pause(&error) => continue,
-                other => {
-                    self.received.fetch_add(*other.as_ref().unwrap_or(&0) as u64, Relaxed);
-                    return other;
-                }
+            if received.as_ref().is_err_and(is_pause) {
+                continue;
             }
+            self.lines.received(buffer.len(), &received);
+            self.received.fetch_add(*received.as_ref().unwrap_or(&0) as u64, Relaxed);
+            return received;
         }
+    }
+
+    /// Tells the trace what the last recv has brought.
+    pub fn note(&self, note: &Note) {
+        self.lines.note(note);
     }
 
     /// send: all of `bytes`, in as many calls as the system wants. `TimedOut` when the peer takes too little
     /// of it until `deadline`; then nobody knows how much arrived, and the connection is of no more use.
     pub fn send(&self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        self.send_noted(bytes, deadline, &Note::default())
+    }
+
+    /// The same; `note` says what they are, behind the call that takes the last of them.
+    pub fn send_noted(&self, bytes: &[u8], deadline: Instant, note: &Note) -> io::Result<()> {
         let mut rest = bytes;
         while !rest.is_empty() {
             wait_until(deadline, &self.send_timeout, |timeout| self.stream.set_write_timeout(Some(timeout)))?;
             let sent = (&self.stream).write(rest);
-            match sent {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    self.sent.fetch_add(count as u64, Relaxed);
-                    rest = &rest[count..];
-                }
-                Err(error) if is_pause(&error) => continue,
-                Err(error) => return Err(error),
+            if sent.as_ref().is_err_and(is_pause) {
+                continue;
             }
+            let is_last = sent.as_ref().is_ok_and(|count| *count == rest.len());
+            let note = if is_last { note } else { &Note::default() };
+            self.lines.say("send", format_args!("{} bytes", rest.len()), count(&sent), note);
+            let sent = sent?;
+            if sent == 0 {
+                return Err(ErrorKind::WriteZero.into());
+            }
+            self.sent.fetch_add(sent as u64, Relaxed);
+            rest = &rest[sent..];
         }
         Ok(())
     }
@@ -99,18 +177,21 @@ impl Socket {
 
     /// shutdown(SHUT_WR): the peer reads what was sent, then an end; it can still send.
     pub fn end(&self) {
-        let _ = self.stream.shutdown(Shutdown::Write); // an error: the connection is gone already
+        let ended = self.stream.shutdown(Shutdown::Write); // an error: the connection is gone already
+        self.lines.say("shutdown", format_args!("SHUT_WR"), done(&ended), &Note::default());
     }
 
     /// shutdown(SHUT_RDWR): wakes whoever waits in recv or send on this connection.
     pub fn cut(&self) {
-        let _ = self.stream.shutdown(Shutdown::Both);
+        let cut = self.stream.shutdown(Shutdown::Both);
+        self.lines.say("shutdown", format_args!("SHUT_RDWR"), done(&cut), &Note::default());
     }
 
     /// Sends a last word, ends our side, and reads on until the peer closes or `deadline` passes: a close with unread
     /// bytes would send a reset, and that makes some systems throw away the last word too.
     pub fn last_word(&self, bytes: &[u8], deadline: Instant) {
-        if self.send(bytes, deadline).is_ok() {
+        let note = HttpView::default().note(self.trace_level(), bytes, true);
+        if self.send_noted(bytes, deadline, &note).is_ok() {
             self.end();
             let mut forgotten = [0; 4096];
             while matches!(self.recv(&mut forgotten, deadline), Ok(1..)) {}
@@ -118,34 +199,50 @@ impl Socket {
     }
 }
 
-/// A UDP socket: datagrams, each whole, to and from anybody.
-pub struct DatagramSocket(UdpSocket);
+/// A UDP socket: datagrams, each whole, to and from anybody. The trace calls it `U`.
+pub struct DatagramSocket {
+    socket: UdpSocket,
+    lines: Lines,
+}
 
 impl DatagramSocket {
     /// socket and bind; datagrams to broadcast addresses may be sent.
-    pub fn bind(address: SocketAddr) -> io::Result<DatagramSocket> {
-        let socket = UdpSocket::bind(address)?;
+    pub fn bind(address: SocketAddr, trace: &Arc<Trace>) -> io::Result<DatagramSocket> {
+        let lines = Lines::new("U", trace);
+        let socket = UdpSocket::bind(address);
+        lines.say_socket(address.is_ipv4(), "SOCK_DGRAM");
+        lines.say("bind", format_args!("{address}"), done(&socket), &Note::default());
+        let socket = socket?;
         socket.set_broadcast(true)?;
-        Ok(DatagramSocket(socket))
+        Ok(DatagramSocket { socket, lines })
     }
 
     /// Where it hears.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.socket.local_addr()
     }
 
     /// sendto: one datagram.
     pub fn send_to(&self, bytes: &[u8], address: SocketAddr) -> io::Result<()> {
-        self.0.send_to(bytes, address).map(drop)
+        let sent = self.socket.send_to(bytes, address);
+        let note = trace::datagram(self.lines.trace.level(), bytes);
+        self.lines.say("sendto", format_args!("{} bytes, {address}", bytes.len()), count(&sent), &note);
+        sent.map(drop)
     }
 
     /// recvfrom: waits for one datagram, at most for `time`, and takes `MAX_DATAGRAM` bytes and one of it: a longer one is
     /// told from one of just that length. Also who sent it.
     pub fn recv_from(&self, time: Option<Duration>) -> io::Result<(Vec<u8>, SocketAddr)> {
-        self.0.set_read_timeout(time)?;
+        self.socket.set_read_timeout(time)?;
         let mut bytes = vec![0; MAX_DATAGRAM + 1];
-        let (count, sender) = self.0.recv_from(&mut bytes)?;
-        bytes.truncate(count);
+        let wanted = bytes.len();
+        let received = self.socket.recv_from(&mut bytes);
+        bytes.truncate(received.as_ref().map_or(0, |(count, _)| *count));
+        let said = received.as_ref().map(|(count, sender)| From(count, *sender));
+        let said = said.as_ref().map(|said| said as &dyn Display).map_err(|error| *error);
+        let note = trace::datagram(self.lines.trace.level(), &bytes);
+        self.lines.say("recvfrom", format_args!("{wanted} wanted"), said, &note);
+        let (_, sender) = received?;
         Ok((bytes, sender))
     }
 }

@@ -31,6 +31,7 @@ use crate::clock::now_ms;
 use crate::config::Database;
 use crate::md5_check::{hex, md5};
 use crate::message::{Code, Envelope, FromServer, Refusal, User};
+use crate::trace::Trace;
 use crate::warnings::Warnings;
 
 pub use groups::{Group, Succession};
@@ -77,6 +78,7 @@ pub struct Store {
     searches: Mutex<()>,
     counts: Arc<Counts>,
     failures: Warnings,
+    trace: Arc<Trace>,
 }
 
 /// What was written since the start.
@@ -117,7 +119,7 @@ impl From<Failure> for Trouble {
 impl Store {
     /// Opens the database, makes it where it is absent, and refuses one of another schema or program untouched. The
     /// error is a sentence for the operator.
-    pub fn open(place: &Database) -> Result<Store, String> {
+    pub fn open(place: &Database, trace: &Arc<Trace>) -> Result<Store, String> {
         let opened = missing(place).and_then(|missing| {
             let writer = driver::open_to_write(place, &missing)?;
             Ok((writer, Readers::open(place)?))
@@ -125,9 +127,10 @@ impl Store {
         let (writer, readers) =
             opened.map_err(|failure| format!("cannot use the database {place} (--database): {failure}"))?;
         let counts = Arc::new(Counts::default());
-        let writer = writer::start(place, writer, counts.clone())
+        let writer = writer::start(place, writer, counts.clone(), trace.clone())
             .map_err(|error| format!("no thread for the database: {error}"))?;
-        Ok(Store { writer, readers, searches: Mutex::default(), counts, failures: Warnings::default() })
+        let (searches, failures, trace) = (Mutex::default(), Warnings::default(), trace.clone());
+        Ok(Store { writer, readers, searches, counts, failures, trace })
     }
 
     /// What was written since the start.
@@ -136,14 +139,16 @@ impl Store {
     }
 
     /// Does `job` in a transaction: all of it, or nothing when it returns an error. It refuses before it writes, since
-    /// others may share the transaction.
+    /// others may share the transaction. `what`: for the trace.
     fn write<T: Send + 'static>(
         &self,
+        what: &str,
         job: impl Fn(&mut Connection) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (keep, kept) = channel();
         let work = move |db: &mut Connection| Ok(_ = keep.send(job(db)?));
-        self.finish(self.begin(|answer| Job::Change(Change { work: Box::new(work), answer })))?;
+        let what = if self.trace.is_on() { what.to_owned() } else { String::new() };
+        self.finish(self.begin(|answer| Job::Change(Change { what, work: Box::new(work), answer })))?;
         kept.try_iter().last().ok_or_else(|| self.refusal(no_writer())) // the last: a job may be done twice
     }
 

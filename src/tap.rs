@@ -67,9 +67,9 @@ pub fn run(
         lines.filter(|line| !line.is_empty()).map(|line| parse(line, true)).collect();
 
     let address = SocketAddr::new(config.server_ip, config.tap_port);
-    let listener = socket::listen(address)
+    let listener = socket::listen(address, "L", &config.trace)
         .map_err(|error| format!("cannot listen on {address} (--tapPort): {error}"))?;
-    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    let address = listener.address().map_err(|error| error.to_string())?;
     let server = SocketAddr::new(config.server_ip, config.chat_port);
     let tap =
         Tap { config, accidents: Mutex::new(accidents?), seed: Mutex::new(seed), output: Mutex::new(output) };
@@ -79,7 +79,7 @@ pub fn run(
     let of_keyboard = tap.clone();
     thread::spawn(move || of_keyboard.read_commands(input));
     for number in 1.. {
-        let Ok(client) = socket::accept(&listener) else {
+        let Ok(client) = socket::accept(&listener, &format!("c{number}")) else {
             thread::sleep(ACCEPT_PAUSE); // no descriptors left: never at full speed
             continue;
         };
@@ -131,7 +131,9 @@ fn relay(tap: &Arc<Tap>, connection: u64, client: Arc<Socket>) -> Result<(), Str
     let deadline = Instant::now() + TAP_LIFE;
     let text = |error: std::io::Error| error.to_string();
     let address = SocketAddr::new(config.server_ip, config.chat_port);
-    let server = socket::connect(address, patiently(CONNECT_DEADLINE, config.patience));
+    let (deadline_to_connect, name) =
+        (patiently(CONNECT_DEADLINE, config.patience), format!("s{connection}"));
+    let server = socket::connect(address, deadline_to_connect, &name, &config.trace);
     let server = Arc::new(server.map_err(|error| format!("cannot connect to {address}: {error}"))?);
 
     let mut client_hello = [0; MAGIC.len() + NONCE_SIZE];
@@ -174,7 +176,10 @@ impl Tap {
             let accident = self.accident(is_out, number);
             let kind = body.as_deref().map_or_else(|| "unreadable".to_owned(), kind);
             let mut rows = vec![format!("{connection}: {direction} {number} {kind}, {} bytes", frame.len())];
-            rows.extend(frame_rows(&frame, body.as_deref()).iter().map(|row| format!("  {row}")));
+            let mac = if body.is_some() { "right" } else { "wrong" };
+            rows.extend(
+                frame_rows(&wire::parts(&frame), mac, body.as_deref()).iter().map(|row| format!("  {row}")),
+            );
             rows.extend(accident.map(|what| format!("  ! {}", self.damage(what, &mut frame))));
             self.say(&rows.join("\n"));
             if let Some(What::Delay(time)) = accident {

@@ -1,55 +1,144 @@
-//! The wire made visible: a frame in its parts, each row with a letter that says what it is.
+//! The wire made visible: what `--trace` writes, one line for each system call, and behind it the parts of what that carried.
 //!
-//! Letters: `L` length, `I` initialisation vector, `C` ciphertext, `M` MAC, `B` body. Whoever shows frames shows them so.
-//! Rules: all that comes from the network passes `harmless`; long things are cut, and how much is missing is said.
+//! A line: `[thread  ] call(arguments) = result  note`; a part: `[thread  ]   LETTER text` (PROTOCOL.md, 10).
+//! Rules: a line is one write, without a clock, so that two runs can be compared and a program can wait for a line. The level
+//! belongs to a program and is shared by its connections; while it is off, a call costs one look at it and nothing is put
+//! together. Who can no longer be written to gets no more. Texts and passwords show from `frames` on, never below.
+//! Not here: the calls (socket.rs), when there is something to say (wire.rs, channel.rs, lan.rs, store/writer.rs).
+//! Start with `Trace::call`; trace/lines.rs puts it together for a socket, trace/parts.rs the parts.
 
-use crate::harmless::harmless;
-use crate::limits::{SHOWN_BODY, SHOWN_ROWS};
-use crate::md5_check::hex;
-use crate::wire::{IV_SIZE, LENGTH_SIZE, MAC_SIZE};
+mod lines;
+mod parts;
 
-/// Three blocks of eight bytes stand in a row.
-const ROW: usize = 3 * 8;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use std::thread;
 
-/// The rows of a whole frame, with the length before it. `body`: what it holds; none where the MAC is wrong.
-pub fn frame_rows(frame: &[u8], body: Option<&[u8]>) -> Vec<String> {
-    let (length, rest) = frame.split_at(LENGTH_SIZE.min(frame.len()));
-    let (iv, rest) = rest.split_at(IV_SIZE.min(rest.len()));
-    let (ciphertext, mac) = rest.split_at(rest.len().saturating_sub(MAC_SIZE));
-    let mut rows =
-        vec![format!("L {} = {}", hex(length), frame.len() - length.len()), format!("I {}", hex(iv))];
-    let all: Vec<String> = ciphertext.chunks(ROW).map(cipher_row).collect();
-    if all.len() > SHOWN_ROWS {
-        rows.extend_from_slice(&all[..SHOWN_ROWS - 1]);
-        rows.push(format!("C ... {} blocks more", (ciphertext.len() - (SHOWN_ROWS - 1) * ROW) / 8));
-    } else {
-        rows.extend(all);
+use crate::harmless::obeys_escapes;
+
+pub use lines::{Lines, Outcome};
+pub use parts::{Frame, HttpView, Parts, datagram, frame_rows, frames, kind};
+
+/// How much of the wire to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub enum Level {
+    /// Nothing.
+    Off,
+    /// The calls, and of what type the messages are.
+    Steps,
+    /// Also frames, HTTP messages and datagrams in their parts.
+    Frames,
+    /// Also the 16 rounds of the first block of each frame.
+    Rounds,
+}
+
+/// All levels by their names.
+pub const LEVELS: [(&str, Level); 4] =
+    [("off", Level::Off), ("steps", Level::Steps), ("frames", Level::Frames), ("rounds", Level::Rounds)];
+
+/// The trace of one program.
+pub struct Trace {
+    /// The place of its level in `LEVELS`.
+    level: AtomicU8,
+    /// Takes one line; false: nobody reads it.
+    write: Box<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+/// What is said behind a call about what it carried.
+#[derive(Debug, Default)]
+pub struct Note {
+    /// On the line of the call; may be empty.
+    pub words: String,
+    /// The parts, each beginning with its letter.
+    pub rows: Vec<String>,
+}
+
+impl Note {
+    /// Words alone.
+    pub fn new(words: impl Into<String>) -> Note {
+        Note { words: words.into(), rows: Vec::new() }
     }
-    rows.push(format!("M {} {}", hex(mac), if body.is_some() { "right" } else { "wrong" }));
-    rows.extend(body.map(body_row));
-    rows
 }
 
-fn cipher_row(row: &[u8]) -> String {
-    let blocks: Vec<String> = row.chunks(8).map(hex).collect();
-    format!("C {}", blocks.join(" "))
-}
+impl Trace {
+    /// A trace whose lines `write` takes, without line feed; it returns false when nobody reads them any more.
+    pub fn new(level: Level, write: impl Fn(&str) -> bool + Send + Sync + 'static) -> Arc<Trace> {
+        Arc::new(Trace { level: AtomicU8::new(level as u8), write: Box::new(write) })
+    }
 
-/// The JSON; of a FILE_CHUNK how many bytes stand behind it.
-fn body_row(body: &[u8]) -> String {
-    let json = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let shown = harmless(&String::from_utf8_lossy(&json[..json.len().min(SHOWN_BODY)]));
-    let cut = json.len().saturating_sub(SHOWN_BODY);
-    let cut = if cut > 0 { format!(" ... {cut} bytes more") } else { String::new() };
-    match body.len() - json.len() {
-        0 => format!("B {shown}{cut}"),
-        raw => format!("B {shown}{cut} + {} raw bytes", raw - 1),
+    /// None at all.
+    pub fn off() -> Arc<Trace> {
+        Trace::new(Level::Off, |_| false)
+    }
+
+    /// On standard error: at a terminal in colours, unless `NO_COLOR` says otherwise.
+    pub fn on_standard_error(level: Level) -> Arc<Trace> {
+        let is_coloured = obeys_escapes(io::stderr().is_terminal())
+            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Trace::new(level, move |line| {
+            let line = if is_coloured { coloured(line, line) } else { line.to_owned() };
+            io::stderr().write_all(format!("{line}\n").as_bytes()).is_ok() // it has no buffer
+        })
+    }
+
+    /// How much there is of it now.
+    pub fn level(&self) -> Level {
+        LEVELS[usize::from(self.level.load(Relaxed))].1
+    }
+
+    /// Whether there is any.
+    pub fn is_on(&self) -> bool {
+        self.level.load(Relaxed) != Level::Off as u8
+    }
+
+    /// From here on so much.
+    pub fn set_level(&self, level: Level) {
+        self.level.store(level as u8, Relaxed);
+    }
+
+    /// One call of this thread, with its arguments, and what it came to: `=` in column 43, the note in column 57, where there
+    /// is room.
+    pub fn call(&self, call: &str, result: &str, note: &Note) {
+        let thread = thread::current();
+        let thread = thread.name().unwrap_or("?");
+        let line = format!("[{thread:8}] {call}");
+        let room = 42usize.saturating_sub(line.chars().count());
+        let line = format!("{line}{:room$}= {result}", "", room = if room > 0 { room } else { 2 });
+        let room = 56usize.saturating_sub(line.chars().count()).max(2);
+        let line = format!("{line}{:room$}{}", "", note.words);
+        self.write(line.trim_end());
+        for row in &note.rows {
+            self.write(&format!("[{thread:8}]   {row}"));
+        }
+    }
+
+    fn write(&self, line: &str) {
+        if !(self.write)(line) {
+            self.set_level(Level::Off);
+        }
     }
 }
 
-/// The `type` of a body, for one line about it; `?` where it has none.
-pub fn kind(body: &[u8]) -> String {
-    let json = body.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let json: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
-    harmless(json["type"].as_str().unwrap_or("?"))
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{:?}", self.level())
+    }
+}
+
+/// `shown`, which is `line` or a piece of it, in the colour of the part that the line shows. The letters stand there all the same.
+pub fn coloured(line: &str, shown: &str) -> String {
+    let part = line.strip_prefix('[').and_then(|line| line.split_once("]   "));
+    let part = part.map_or("", |(_, part)| part);
+    let colour = match part.split_once(' ').map(|(letter, text)| (letter, text.contains("wrong"))) {
+        Some(("L" | "Q", _)) => "33",              // yellow
+        Some(("I", _)) => "35",                    // magenta
+        Some(("C" | "H", _)) => "36",              // cyan
+        Some(("M", is_wrong)) if is_wrong => "31", // red
+        Some(("M", _)) => "32",                    // green
+        Some(("R", _)) => "2",                     // dim
+        _ => return shown.to_owned(),
+    };
+    format!("\x1b[{colour}m{shown}\x1b[0m")
 }

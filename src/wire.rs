@@ -11,8 +11,9 @@ use std::time::Instant;
 
 use crate::des::{self, KeySchedule};
 use crate::limits::{MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, RECEIVE_PIECE};
-use crate::md5_check::{equal, hmac_md5, random_bytes};
+use crate::md5_check::{equal, hex, hmac_md5, random_bytes};
 use crate::socket::Socket;
+use crate::trace::{self, Frame, Level, Note, Parts};
 
 /// The first 8 bytes of either side: name and version of the protocol.
 pub const MAGIC: [u8; 8] = *b"MINIM/1\n";
@@ -94,12 +95,13 @@ pub fn hello_as_client(
     deadline: Instant,
 ) -> Result<(Sender, Receiver), Error> {
     let client_nonce = random_bytes::<NONCE_SIZE>();
-    socket.send(&[&MAGIC[..], &client_nonce].concat(), deadline)?;
+    let note = hello_note(socket, &[("clientNonce", &client_nonce)]);
+    socket.send_noted(&[&MAGIC[..], &client_nonce].concat(), deadline, &note)?;
 
-    receive_magic(socket, deadline)?;
-    let mut rest = [0; NONCE_SIZE + MAC_SIZE];
-    receive_exactly(socket, &mut rest, deadline)?;
-    let (server_nonce, proof) = rest.split_at(NONCE_SIZE);
+    let mut hello = [0; MAGIC.len() + NONCE_SIZE + MAC_SIZE];
+    receive_hello(socket, &mut hello, deadline)?;
+    let (server_nonce, proof) = hello[MAGIC.len()..].split_at(NONCE_SIZE);
+    socket.note(&hello_note(socket, &[("serverNonce", server_nonce), ("proof", proof)]));
 
     let secret = Secret { passphrase, client_nonce: &client_nonce, server_nonce };
     if !equal(proof, &secret.derive("server proof")) {
@@ -114,30 +116,43 @@ pub fn hello_as_server(
     passphrase: &[u8],
     deadline: Instant,
 ) -> Result<(Sender, Receiver), Error> {
-    receive_magic(socket, deadline)?;
-    let mut client_nonce = [0; NONCE_SIZE];
-    receive_exactly(socket, &mut client_nonce, deadline)?;
+    let mut hello = [0; MAGIC.len() + NONCE_SIZE];
+    receive_hello(socket, &mut hello, deadline)?;
+    let client_nonce = &hello[MAGIC.len()..];
+    socket.note(&hello_note(socket, &[("clientNonce", client_nonce)]));
 
     let server_nonce = random_bytes::<NONCE_SIZE>();
-    let secret = Secret { passphrase, client_nonce: &client_nonce, server_nonce: &server_nonce };
+    let secret = Secret { passphrase, client_nonce, server_nonce: &server_nonce };
     let proof = secret.derive("server proof");
-    socket.send(&[&MAGIC[..], &server_nonce, &proof].concat(), deadline)?;
+    let note = hello_note(socket, &[("serverNonce", &server_nonce), ("proof", &proof)]);
+    socket.send_noted(&[&MAGIC[..], &server_nonce, &proof].concat(), deadline, &note)?;
     Ok((secret.sender("server"), secret.receiver("client")))
 }
 
-/// Waits for `MAGIC`; the first other byte ends the waiting, so that a peer of another kind gets its answer at once.
-/// A peer that began and then stays silent is of another kind too.
-fn receive_magic(socket: &Socket, deadline: Instant) -> Result<(), Error> {
-    let mut came = [0; MAGIC.len()];
+fn hello_note(socket: &Socket, parts: &[(&str, &[u8])]) -> Note {
+    if socket.trace_level() == Level::Off {
+        return Note::default();
+    }
+    let parts: Vec<String> = parts.iter().map(|(name, bytes)| format!("{name} {}", hex(bytes))).collect();
+    Note::new(format!("hello: {}", parts.join(", ")))
+}
+
+/// Fills `hello`. The first byte that is not one of `MAGIC` ends the waiting, so that a peer of another kind gets its
+/// answer at once. A peer that began and then stays silent is of another kind too.
+fn receive_hello(socket: &Socket, hello: &mut [u8], deadline: Instant) -> Result<(), Error> {
     let mut length = 0;
-    while length < came.len() {
-        let count = match socket.recv(&mut came[length..], deadline) {
-            Err(error) if error.kind() == ErrorKind::TimedOut && length > 0 => 0,
+    while length < hello.len() {
+        let count = match socket.recv(&mut hello[length..], deadline) {
+            Err(error) if error.kind() == ErrorKind::TimedOut && (1..MAGIC.len()).contains(&length) => 0,
             received => received?,
         };
         length += count;
-        if count == 0 || came[..length] != MAGIC[..length] {
-            return Err(Error::NotMinim(came[..length].to_vec()));
+        let begun = length.min(MAGIC.len());
+        if hello[..begun] != MAGIC[..begun] || count == 0 && length < MAGIC.len() {
+            return Err(Error::NotMinim(hello[..length].to_vec()));
+        }
+        if count == 0 {
+            return Err(Error::Io(ErrorKind::UnexpectedEof.into()));
         }
     }
     Ok(())
@@ -148,6 +163,7 @@ pub fn receive_exactly(socket: &Socket, buffer: &mut [u8], deadline: Instant) ->
     let mut length = 0;
     while length < buffer.len() {
         let count = socket.recv(&mut buffer[length..], deadline)?;
+        socket.note(&Note::default());
         if count == 0 {
             return Err(Error::Io(ErrorKind::UnexpectedEof.into()));
         }
@@ -202,6 +218,38 @@ pub struct Sender {
 }
 
 impl Sender {
+    /// Sends one body as one frame. An error: the connection is of no more use.
+    pub fn send(&mut self, socket: &Socket, body: &[u8], deadline: Instant) -> io::Result<()> {
+        let frame = self.seal(body);
+        self.send_sealed(socket, &frame, deadline)
+    }
+
+    /// Sends the frames that were sealed last, one behind the other, in one call.
+    pub fn send_sealed(&self, socket: &Socket, frames: &[u8], deadline: Instant) -> io::Result<()> {
+        let note = match socket.trace_level() {
+            Level::Off => Note::default(),
+            level => self.note(level, frames),
+        };
+        socket.send_noted(frames, deadline, &note)
+    }
+
+    /// What the trace says of frames that were sealed last.
+    fn note(&self, level: Level, mut frames: &[u8]) -> Note {
+        let mut shown = Vec::new();
+        while let Some(length) =
+            frames.get(..LENGTH_SIZE).and_then(|field| frame_length(field, MAX_FRAME).ok())
+        {
+            let (frame, rest) = frames.split_at(LENGTH_SIZE + length);
+            let parts = parts(frame);
+            let body = des::cbc_decrypt(&self.keys, &parts.iv, parts.ciphertext);
+            shown.push(Frame { number: 0, is_out: true, parts, body: body.ok_or("padding wrong") });
+            frames = rest;
+        }
+        let first = self.sequence - shown.len() as u64;
+        shown.iter_mut().zip(first..).for_each(|(frame, number)| frame.number = number);
+        trace::frames(level, &self.keys, &shown)
+    }
+
     /// Station 2 of a message: a body as a frame: length (4 bytes, big endian), IV (8), ciphertext (a multiple of 8), MAC (16).
     pub fn seal(&mut self, body: &[u8]) -> Vec<u8> {
         self.seal_with(random_bytes::<IV_SIZE>(), body)
@@ -243,26 +291,43 @@ impl Receiver {
     /// Waits for one whole frame and returns its body. `None`: the peer ended its side between two frames.
     /// After an error that is no timeout the connection is to be closed without a word.
     pub fn receive(&mut self, socket: &Socket, deadline: Instant) -> Result<Option<Vec<u8>>, Error> {
+        let number = self.sequence;
+        let mut calls = 0;
         let size = loop {
-            match self.whole_frame()? {
-                Some(size) => break size,
-                None if !self.receive_more(socket, deadline)? => return Ok(None),
-                None => {}
+            match self.whole_frame() {
+                Ok(Some(size)) => break size,
+                Ok(None) if !self.receive_more(socket, deadline)? => return Ok(None),
+                Ok(None) => calls += 1,
+                Err(error) => {
+                    socket.note(&Note::new(format!("frame {number} in: {error}; the peer is told nothing")));
+                    return Err(error);
+                }
             }
         };
         let frame: Vec<u8> = self.came.drain(..size).collect();
         if self.came.capacity() > 2 * RECEIVE_PIECE {
             self.came.shrink_to(RECEIVE_PIECE); // the room of a long frame is not kept
         }
-        self.open(&frame).map(Some)
+        let body = self.open(&frame);
+        if socket.trace_level() != Level::Off {
+            let body = match &body {
+                Ok(body) => Ok(body.clone()),
+                Err(Error::WrongMac) => Err("MAC wrong; the peer is told nothing"),
+                Err(_) => Err("padding wrong; the peer is told nothing"),
+            };
+            let frame = Frame { number, is_out: false, parts: parts(&frame), body };
+            let mut note = trace::frames(socket.trace_level(), &self.keys, &[frame]);
+            if calls > 2 {
+                note.words += &format!(", in {} parts; TCP is a stream", calls - 1); // the length is none
+            }
+            socket.note(&note);
+        }
+        body.map(Some)
     }
 
     /// The body of the next frame, which is whole: MAC, then decryption. Its length was checked.
     pub fn open(&mut self, frame: &[u8]) -> Result<Vec<u8>, Error> {
-        let mut iv = [0; IV_SIZE];
-        iv.copy_from_slice(&frame[LENGTH_SIZE..LENGTH_SIZE + IV_SIZE]);
-        let (ciphertext, mac) =
-            frame[LENGTH_SIZE + IV_SIZE..].split_at(frame.len() - LENGTH_SIZE - FRAME_OVERHEAD);
+        let Parts { iv, ciphertext, mac, .. } = parts(frame);
         if !equal(mac, &tag(&self.mac_key, self.sequence, &iv, ciphertext)) {
             return Err(Error::WrongMac);
         }
@@ -285,10 +350,16 @@ impl Receiver {
     }
 
     /// Waits for bytes, whatever frames they belong to; when the deadline passes, what came is kept. False: the peer
-    /// ended its side between two frames.
+    /// ended its side between two frames. Under a trace it takes no more than the frame still needs, first its length, then
+    /// the rest: so each line belongs to one frame.
     fn receive_more(&mut self, socket: &Socket, deadline: Instant) -> Result<bool, Error> {
         let mut piece = [0; RECEIVE_PIECE];
-        let count = socket.recv(&mut piece, deadline)?;
+        let wanted = if socket.trace_level() == Level::Off { RECEIVE_PIECE } else { self.missing()? };
+        let count = socket.recv(&mut piece[..wanted], deadline)?;
+        if count == 0 {
+            let place = if self.came.is_empty() { "between frames, a clean end" } else { "within a frame" };
+            socket.note(&Note::new(format!("the peer closed: {place}")));
+        }
         if count == 0 && !self.came.is_empty() {
             return Err(Error::Io(ErrorKind::UnexpectedEof.into()));
         }
@@ -296,6 +367,24 @@ impl Receiver {
         self.last_byte = Instant::now();
         Ok(count > 0)
     }
+
+    /// Bytes that the first frame still needs, or its length field; at most `RECEIVE_PIECE`.
+    fn missing(&self) -> Result<usize, Error> {
+        let size = match self.came.len() {
+            0..LENGTH_SIZE => LENGTH_SIZE,
+            _ => LENGTH_SIZE + frame_length(&self.came, self.limit)?,
+        };
+        Ok((size - self.came.len()).min(RECEIVE_PIECE))
+    }
+}
+
+/// A frame in its four parts; it is whole.
+pub fn parts(frame: &[u8]) -> Parts<'_> {
+    let (length, rest) = frame.split_at(LENGTH_SIZE);
+    let mut iv = [0; IV_SIZE];
+    iv.copy_from_slice(&rest[..IV_SIZE]);
+    let (ciphertext, mac) = rest[IV_SIZE..].split_at(rest.len() - FRAME_OVERHEAD);
+    Parts { length, iv, ciphertext, mac }
 }
 
 /// Bytes of the frame that a body of so many bytes becomes: it is padded to the next multiple of 8 above.

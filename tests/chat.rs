@@ -17,6 +17,7 @@ use minim::message::{Code, FromServer};
 use minim::server::online::Outbox;
 use minim::server::sessions::Brake;
 use minim::socket;
+use minim::trace::Trace;
 use serde_json::{Value, json};
 
 /// Messages of one type that came and were put aside.
@@ -683,10 +684,10 @@ fn invented_names_do_not_free_a_name_from_the_brake() {
 
 #[test]
 fn who_asks_faster_than_it_reads_waits_for_room_and_who_is_pushed_too_much_is_cut_off() {
-    let listener = socket::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-    let address = listener.local_addr().unwrap();
-    let client = socket::connect(address, Duration::from_secs(30)).unwrap();
-    let outbox = Arc::new(Outbox::new(Arc::new(socket::accept(&listener).unwrap())));
+    let listener = socket::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "L", &Trace::off()).unwrap();
+    let address = listener.address().unwrap();
+    let client = socket::connect(address, Duration::from_secs(30), "C", &Trace::off()).unwrap();
+    let outbox = Arc::new(Outbox::new(Arc::new(socket::accept(&listener, "1").unwrap())));
     let soon = || Instant::now() + Duration::from_secs(30);
     for _ in 0..OUTBOX_FRAMES {
         assert!(outbox.answer(&FromServer::Pong, soon()));

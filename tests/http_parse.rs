@@ -8,6 +8,7 @@ use minim::http::{
 };
 use minim::limits::*;
 use minim::socket;
+use minim::trace::Trace;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -733,10 +734,11 @@ fn a_folded_field_of_a_response_becomes_one_line() {
 
 /// A server for one connection on a free port.
 fn serve_one(patience: f64) -> SocketAddr {
-    let listener = socket::listen("127.0.0.1:0".parse().expect("an address")).expect("a free port");
-    let address = listener.local_addr().expect("an address");
+    let listener =
+        socket::listen("127.0.0.1:0".parse().expect("an address"), "L", &Trace::off()).expect("a free port");
+    let address = listener.address().expect("an address");
     thread::spawn(move || {
-        let channel = PlainChannel(socket::accept(&listener).expect("a connection"));
+        let channel = PlainChannel::new(socket::accept(&listener, "1").expect("a connection"), b"");
         serve(Connection::new(Box::new(channel), Vec::new(), Instant::now(), patience));
     });
     address
@@ -785,8 +787,10 @@ fn over_tcp_a_slow_head_gets_408_and_silence_gets_nothing() {
 
 #[test]
 fn over_tcp_client_and_server_understand_each_other() {
-    let socket = socket::connect(serve_one(1.0), Duration::from_secs(30)).expect("a connection");
-    let mut client = Connection::new(Box::new(PlainChannel(socket)), Vec::new(), Instant::now(), 1.0);
+    let socket =
+        socket::connect(serve_one(1.0), Duration::from_secs(30), "C", &Trace::off()).expect("a connection");
+    let mut client =
+        Connection::new(Box::new(PlainChannel::new(socket, b"")), Vec::new(), Instant::now(), 1.0);
     for text in ["first", "second 你好"] {
         let target = format!("/echo?text={}", percent_encode(text));
         client.send(&write_request("POST", &target, "localhost", &[], text.as_bytes())).expect("sent");

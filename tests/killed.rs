@@ -26,6 +26,7 @@ use common::peer::{Peer, password};
 use common::{DEADLINE, PASSPHRASE, Server};
 use minim::message::{ChatSendMsg, Code, FromClient, FromServer, encode};
 use minim::socket::{self, Socket};
+use minim::trace::Trace;
 use minim::wire;
 use serde_json::Value;
 
@@ -72,7 +73,7 @@ impl Client {
     /// One connection. An error: it broke, which is what happens here.
     fn session(&mut self, server: SocketAddr, is_enough: &AtomicBool) -> io::Result<()> {
         let deadline = Instant::now() + ALL;
-        let socket = socket::connect(server, DEADLINE)?;
+        let socket = socket::connect(server, DEADLINE, "C", &Trace::off())?;
         let (mut sender, mut receiver) = wire::hello_as_client(&socket, PASSPHRASE.as_bytes(), deadline)?;
         let (login_name, pwd) = (name(self.uid), password(&name(self.uid)));
         self.send(&socket, &mut sender, &FromClient::Login { client_no: 0, login_name, pwd })?;

@@ -40,7 +40,7 @@ fn every_frame_is_shown_as_on_the_wire_and_decrypted() {
     tap.expect("1: out 0 LOGIN, ");
     let length = tap.expect("  L 000000");
     let number = usize::from_str_radix(&length[4..12], 16).expect("hex");
-    assert_eq!(length, format!("  L {number:08x} = {number}"));
+    assert_eq!(length, format!("  {:53}= {number}", format!("L {number:08x}")));
     assert_eq!(tap.expect("  I ").len(), 4 + 16);
     assert!(tap.expect("  C ").split(' ').skip(3).all(|block| block.len() == 16));
     assert!(tap.expect("  M ").ends_with(" right"));

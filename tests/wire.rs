@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use minim::md5_check::hex;
 use minim::socket::{self, Socket};
+use minim::trace::Trace;
 use minim::wire::{Error, MAGIC, Secret, hello_as_client, hello_as_server};
 
 const VECTORS: &str = include_str!("vectors/frame.txt");
@@ -25,10 +26,12 @@ fn array<const N: usize>(field: &str) -> [u8; N] {
 
 /// Two ends of a TCP connection.
 fn pair() -> (Socket, Socket) {
-    let listener = socket::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
-    let address = listener.local_addr().expect("an address");
-    let connecting = std::thread::spawn(move || socket::connect(address, Duration::from_secs(30)));
-    let accepted = socket::accept(&listener).expect("a connection");
+    let listener =
+        socket::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "L", &Trace::off()).expect("a free port");
+    let address = listener.address().expect("an address");
+    let connecting =
+        std::thread::spawn(move || socket::connect(address, Duration::from_secs(30), "C", &Trace::off()));
+    let accepted = socket::accept(&listener, "1").expect("a connection");
     (connecting.join().expect("connects").expect("connects"), accepted)
 }
 

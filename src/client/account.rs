@@ -32,7 +32,7 @@ pub fn register(client: &mut Client, rest: &str) -> Result<(), Failure> {
     let (name, pwd) = (user.login_name.clone(), user.pwd.clone());
     let shown = harmless_name(&name);
     let request = FromClient::Register { client_no: client.client_no(), user };
-    let mut link = client.open(client.config.chat_port)?;
+    let mut link = client.open(client.config.chat_port, "C")?;
     let answer = client.ask(&mut link, &request);
     let answer = answer.map_err(|failure| client.explain(failure, &[("NAME", &shown)]))?;
     if let FromServer::Ack { id: Some(uid), .. } = answer {

@@ -56,6 +56,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "emoji",    alias: "表情",   short: "",  needs_login: false, run: emoji::list },
     Command { name: "notice",   alias: "通知",   short: "",  needs_login: true,  run: settings::notice },
     Command { name: "status",   alias: "状态",   short: "",  needs_login: false, run: settings::status },
+    Command { name: "trace",    alias: "跟踪",   short: "",  needs_login: false, run: settings::trace },
     Command { name: "lang",     alias: "语言",   short: "",  needs_login: false, run: settings::lang },
     Command { name: "width",    alias: "宽度",   short: "",  needs_login: false, run: settings::width },
     Command { name: "wait",     alias: "等待",   short: "",  needs_login: false, run: talk::wait },

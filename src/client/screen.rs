@@ -6,13 +6,16 @@
 //! Not here: what is said (words.rs), what is harmless (harmless.rs). Start with `Painter::show`.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 
 use crate::client::Event;
 use crate::client::width::broken;
 use crate::clock::{Civil, civil};
+use crate::harmless::obeys_escapes;
 use crate::limits::{MAX_WIDTH, MIN_WIDTH, SCREEN_BATCHES, USUAL_WIDTH};
+use crate::trace::{self, Level, Trace};
 
 /// What the output is, and what it understands.
 #[derive(Debug, Clone, Copy)]
@@ -31,9 +34,7 @@ impl Look {
     /// As the environment says. `std` cannot ask for the window's width; two consoles often share a screen.
     pub fn from_environment(is_terminal: bool) -> Look {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
-        let is_set = |name: &str| std::env::var_os(name).is_some();
-        let is_old_windows = cfg!(windows) && !is_set("WT_SESSION") && !is_set("TERM");
-        let has_escapes = is_terminal && variable("TERM") != "dumb" && !is_old_windows;
+        let has_escapes = obeys_escapes(is_terminal);
         let has_colours = has_escapes && variable("NO_COLOR").is_empty();
         let width = variable("COLUMNS").parse().unwrap_or(USUAL_WIDTH).clamp(MIN_WIDTH, MAX_WIDTH);
         Look { is_terminal, has_escapes, has_colours, width }
@@ -81,6 +82,8 @@ enum Order {
     InputEnded,
     /// Rows have so many columns from here on.
     Width(usize),
+    /// Nothing more will come.
+    End,
 }
 
 /// The way to the screen's thread.
@@ -131,6 +134,16 @@ impl Screen {
         self.order(Order::InputEnded);
     }
 
+    /// A trace whose lines stand above the typed one. Of a stopped terminal it drops what has no room, since nobody may wait
+    /// for that while a call is being said.
+    pub fn trace(&self, level: Level) -> Arc<Trace> {
+        let orders = self.orders.clone();
+        Trace::new(level, move |line| {
+            let shown = orders.try_send(Order::Show(vec![Line::new("", line)]));
+            !matches!(shown, Err(TrySendError::Disconnected(_)))
+        })
+    }
+
     fn order(&self, order: Order) -> bool {
         match self.is_terminal {
             true => self.orders.try_send(order).is_ok(),
@@ -140,7 +153,7 @@ impl Screen {
 
     /// Waits until all is shown.
     pub fn finish(self) {
-        drop(self.orders);
+        let _ = self.orders.send(Order::End); // an error: nobody reads, and the thread has ended
         let _ = self.thread.join(); // an error: it panicked, and has said so
     }
 }
@@ -165,6 +178,7 @@ fn paint_all(painter: &mut Painter, to_do: &Receiver<Order>, to_main: &Sender<Ev
                 painter.look.width = *columns;
                 Ok(())
             }
+            Order::End => return,
         };
         let shown = match (painted, &order) {
             (Err(_), _) => {
@@ -266,7 +280,8 @@ impl Painter {
         if !self.look.has_colours {
             return row.to_owned();
         }
-        if let Some((time, rest)) = row.split_once("] ").filter(|_| row.starts_with('[')) {
+        let has_time = |(time, _): &(&str, &str)| row.starts_with('[') && time.len() == "[20:40".len();
+        if let Some((time, rest)) = row.split_once("] ").filter(has_time) {
             let (name, text) = rest.split_once(": ").unwrap_or(("", rest));
             let colon = if name.is_empty() { "" } else { ": " };
             return format!("\x1b[2m{time}]\x1b[0m \x1b[36m{name}\x1b[0m{colon}{text}");
@@ -274,7 +289,7 @@ impl Painter {
         match row.get(..2) {
             Some("* ") => format!("\x1b[33m*\x1b[0m {}", &row[2..]),
             Some("! ") => format!("\x1b[31m!\x1b[0m {}", &row[2..]),
-            _ => row.to_owned(),
+            _ => trace::coloured(row, row),
         }
     }
 

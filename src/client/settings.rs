@@ -1,4 +1,4 @@
-//! The commands about the program itself, and what goes to everybody: how things stand, language, width, notices.
+//! The commands about the program itself, and what goes to everybody: how things stand, trace, language, width, notices.
 //!
 //! Not here: what can be set at the start alone (config.rs).
 
@@ -11,6 +11,7 @@ use crate::config::Lang;
 use crate::harmless::harmless_name;
 use crate::lan;
 use crate::limits::{MAX_NOTICE, MAX_WIDTH, MIN_WIDTH};
+use crate::trace::{LEVELS, Level};
 
 /// `/status`: a name and a value in each row.
 pub fn status(client: &mut Client, _: &str) -> Result<(), Failure> {
@@ -36,12 +37,25 @@ pub fn status(client: &mut Client, _: &str) -> Result<(), Failure> {
         ),
         ("status.bytes", connection.map_or_else(none, |connection| each_way(connection.socket.bytes()))),
         ("status.unread", session.map_or(0, |session| session.unread_in_all()).to_string()),
+        ("status.trace", level_name(client.config.trace.level())),
         ("status.width", client.look.width.to_string()),
     ];
     let rows: Vec<Vec<String>> =
         rows.into_iter().map(|(key, value)| vec![words.say(key, &[]), value]).collect();
     show_rows(client, &rows);
     Ok(())
+}
+
+/// `/trace off|steps|frames|rounds`: how much of the wire is shown from here on.
+pub fn trace(client: &mut Client, rest: &str) -> Result<(), Failure> {
+    let level = LEVELS.iter().find(|(name, _)| *name == rest).ok_or_else(|| needs(client, "LEVEL"))?;
+    client.config.trace.set_level(level.1);
+    client.answer("trace", &[("LEVEL", &level.0)]);
+    Ok(())
+}
+
+fn level_name(level: Level) -> String {
+    LEVELS[level as usize].0.to_owned()
 }
 
 /// `/lang en|zh`. Times stay in the zone in which they are.

@@ -23,8 +23,8 @@ impl Client {
         path: &str,
         arguments: &[(&str, &str)],
     ) -> Result<T, Failure> {
-        let target = format!("{path}?{}", form(arguments));
-        self.data(path, self.exchange("GET", &target, &[], b"")?)
+        let query = if arguments.is_empty() { String::new() } else { format!("?{}", form(arguments)) };
+        self.data(path, self.exchange("GET", &format!("{path}{query}"), &[], b"")?)
     }
 
     /// The same by POST, for what changes something or holds a password: an URL stands in logs, a body does not.
@@ -82,8 +82,8 @@ impl Client {
         let (config, session) = (&self.config, self.session.as_ref());
         let port = session.map_or(config.http_port, |session| session.http_port);
         let channel: Box<dyn Channel> = match config.http {
-            Http::Plain => Box::new(PlainChannel(self.connect(port)?)),
-            Http::Both | Http::Sealed => Box::new(self.open(port)?),
+            Http::Plain => Box::new(PlainChannel::new(self.connect(port, "H")?, b"")),
+            Http::Both | Http::Sealed => Box::new(self.open(port, "H")?),
         };
         let host = SocketAddr::new(config.server_ip, port).to_string();
         let cookie = format!("sid={}", session.map_or("", |session| &session.session_id));

@@ -66,7 +66,7 @@ fn open(server: &Server, socket: Socket) -> Option<(Connection, bool)> {
     let hello = hello_as_server(&socket, server.config.passphrase.as_bytes(), deadline);
     let (channel, came, is_sealed): (Box<dyn Channel>, Vec<u8>, bool) = match hello {
         Ok((sender, receiver)) => (Box::new(SealedChannel { socket, sender, receiver }), Vec::new(), true),
-        Err(wire::Error::NotMinim(came)) => (Box::new(PlainChannel(socket)), came, false),
+        Err(wire::Error::NotMinim(came)) => (Box::new(PlainChannel::new(socket, &came)), came, false),
         Err(_) => return None, // the peer is told nothing
     };
     Some((Connection::new(channel, came, accepted, patience), is_sealed))

@@ -298,7 +298,7 @@ impl Writer {
 
     /// Many frames in one call: a segment on the wire can hold several.
     fn send(&self, frames: &[u8]) -> Option<()> {
-        self.socket.send(frames, self.server.config.deadline(IDLE_DEADLINE)).ok()
+        self.sender.send_sealed(&self.socket, frames, self.server.config.deadline(IDLE_DEADLINE)).ok()
     }
 
     /// All that waits for a user, by pages from the database to the socket, so that any number can wait: messages, then

@@ -99,6 +99,8 @@ pub trait Driver {
     fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure>;
     /// Runs `INSERT INTO … VALUES`, the rows being all of one length.
     fn insert(&mut self, sql: &str, rows: &[Vec<Value>]) -> Result<(), Failure>;
+    /// Rows that `run` and `insert` have changed since this was asked last.
+    fn changed(&mut self) -> u64;
     /// Runs a query; all its rows.
     fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure>;
     /// All rows of a query that ends with `WHERE (column, column)`, for each pair of numbers that these may have.

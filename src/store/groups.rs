@@ -44,7 +44,7 @@ impl Store {
         let (gname, mut friends) = (gname.to_owned(), friends.to_vec());
         friends.sort_unstable();
         friends.dedup();
-        self.write(move |db| {
+        self.write("group", move |db| {
             for &friend in &friends {
                 require_friend(db, uid, friend, "members")?;
             }
@@ -65,7 +65,7 @@ impl Store {
 
     /// A member invites a friend. `noSuchGroup`, `notMember`, `noSuchUser`, `notFriends`, `already`.
     pub fn invite(&self, uid: u64, g_id: u64, friend_id: u64) -> Result<Asked, Refusal> {
-        self.write(move |db| {
+        self.write("request", move |db| {
             let group = group(db, g_id)?;
             group.require_member(uid)?;
             require_friend(db, uid, friend_id, "friendId")?;
@@ -76,7 +76,7 @@ impl Store {
 
     /// Asks the owner to be let in. `noSuchGroup`, `already`.
     pub fn ask_to_join(&self, uid: u64, g_id: u64) -> Result<Asked, Refusal> {
-        self.write(move |db| {
+        self.write("request", move |db| {
             let group = group(db, g_id)?;
             group.require_stranger(uid)?;
             Ok(ask(db, uid, group.owner, JOIN, Some(g_id))?)
@@ -86,7 +86,7 @@ impl Store {
     /// modifyGroupName: the group under its new name. `noSuchGroup`, `notMember`, `notOwner`.
     pub fn rename_group(&self, uid: u64, g_id: u64, gname: &str) -> Result<Group, Refusal> {
         let gname = gname.to_owned();
-        self.write(move |db| {
+        self.write("group name", move |db| {
             let group = own_group(db, uid, g_id)?;
             let sql = "UPDATE groupChat SET gname = ?, updateTime = ? WHERE id = ?";
             db.run(sql, &[gname.as_str().into(), now_ms().into(), g_id.into()])?;
@@ -96,7 +96,7 @@ impl Store {
 
     /// removeMember: the group as it was before. `noSuchGroup`, `notMember`, `notOwner`, `badRequest` for oneself.
     pub fn remove_member(&self, uid: u64, g_id: u64, member: u64) -> Result<Group, Refusal> {
-        self.write(move |db| {
+        self.write("member removed", move |db| {
             let group = own_group(db, uid, g_id)?;
             if member == uid {
                 return Err(Refusal::bad("uid: that is yourself, use /quitGroup").into());
@@ -111,7 +111,7 @@ impl Store {
 
     /// deleteGroup: the group as it was. `noSuchGroup`, `notMember`, `notOwner`.
     pub fn delete_group(&self, uid: u64, g_id: u64) -> Result<Group, Refusal> {
-        self.write(move |db| {
+        self.write("group deleted", move |db| {
             let group = own_group(db, uid, g_id)?;
             db.run("DELETE FROM groupMembers WHERE gId = ?", &[g_id.into()])?;
             end_requests(db, g_id)?;
@@ -122,7 +122,7 @@ impl Store {
     /// quitGroup: the group as it was, and how it goes on. When the owner quits, the member who joined first owns it.
     /// `noSuchGroup`, `notMember`.
     pub fn quit_group(&self, uid: u64, g_id: u64) -> Result<(Group, Succession), Refusal> {
-        self.write(move |db| {
+        self.write("member left", move |db| {
             let group = group(db, g_id)?;
             group.require_member(uid)?;
             remove(db, g_id, uid)?;

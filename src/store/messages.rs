@@ -86,7 +86,8 @@ impl Store {
         );
         let mut values = vec![now_ms().into(), uid.into(), SAID.into()];
         values.extend(ids.iter().map(|&id| Value::from(id)));
-        self.write(move |db| Ok(db.run(&sql, &values).map(drop)?))
+        let what = if self.trace.is_on() { handled(ids) } else { String::new() };
+        self.write(&what, move |db| Ok(db.run(&sql, &values).map(drop)?))
     }
 
     /// What waits for a user above `after_id`, each with its id, in order of id, at most `limit`.
@@ -238,6 +239,12 @@ pub fn add_messages(
         }
     }
     Ok(outcomes)
+}
+
+/// As the trace says it: `handled 7`, `handled 7 and 2 more`.
+fn handled(ids: &[u64]) -> String {
+    let more = if ids.len() > 1 { format!(" and {} more", ids.len() - 1) } else { String::new() };
+    format!("handled {}{more}", ids[0])
 }
 
 /// A row for the recipient, or for each member of the group; the sender's is handled.

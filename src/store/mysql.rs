@@ -17,14 +17,17 @@ use crate::limits::{
 use crate::md5_check::{hex, md5};
 
 /// One connection to a database server.
-struct Mysql(Conn);
+struct Mysql {
+    connection: Conn,
+    changed: u64,
+}
 
 // What each of these does stands in driver.rs.
 
 pub fn look(url: &str) -> Result<Option<Connection>, Failure> {
     let (opts, database) = opts(url)?;
-    let mut db = Mysql(Conn::new(opts)?);
-    match db.0.select_db(&database) {
+    let mut db = Mysql::connect(opts)?;
+    match db.connection.select_db(&database) {
         Err(error) if code(&error) == Some(UNKNOWN_DATABASE) => return Ok(None),
         other => other?,
     }
@@ -34,7 +37,7 @@ pub fn look(url: &str) -> Result<Option<Connection>, Failure> {
 
 pub fn open_to_write(url: &str, missing: &str) -> Result<Connection, Failure> {
     let (opts, database) = opts(url)?;
-    let mut db = Mysql(Conn::new(opts)?);
+    let mut db = Mysql::connect(opts)?;
     // Should the network break, the server notices, and the lock is free for our next connection.
     db.run_plain(&format!("SET SESSION wait_timeout = {}", DATABASE_WRITER_LIFE.as_secs()))?;
     db.lock(&database)?;
@@ -44,7 +47,7 @@ pub fn open_to_write(url: &str, missing: &str) -> Result<Connection, Failure> {
             format!("CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
         db.run_plain(&create)?;
     }
-    db.0.select_db(&database)?;
+    db.connection.select_db(&database)?;
     for statement in missing.split_inclusive(";\n") {
         db.run_plain(statement)?;
     }
@@ -53,10 +56,14 @@ pub fn open_to_write(url: &str, missing: &str) -> Result<Connection, Failure> {
 
 pub fn open_to_read(url: &str) -> Result<Connection, Failure> {
     let (opts, database) = opts(url)?;
-    Ok(Box::new(Mysql(Conn::new(OptsBuilder::from_opts(opts).db_name(Some(database)))?)))
+    Ok(Box::new(Mysql::connect(OptsBuilder::from_opts(opts).db_name(Some(database)).into())?))
 }
 
 impl Mysql {
+    fn connect(opts: Opts) -> Result<Mysql, Failure> {
+        Ok(Mysql { connection: Conn::new(opts)?, changed: 0 })
+    }
+
     /// Held until this connection ends. Its name has at most 64 bytes, whatever the database is called.
     fn lock(&mut self, database: &str) -> Result<(), Failure> {
         let name = format!("minim {}", hex(&md5(database.to_lowercase().as_bytes())));
@@ -80,13 +87,19 @@ impl Driver for Mysql {
     }
 
     fn run_plain(&mut self, sql: &str) -> Result<(), Failure> {
-        Ok(self.0.query_drop(sql)?)
+        Ok(self.connection.query_drop(sql)?)
     }
 
     fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
         #[cfg(test)]
         super::plans::note(sql, parameters);
-        Ok(self.0.exec_iter(sql, params(parameters))?.affected_rows())
+        let changed = self.connection.exec_iter(sql, params(parameters))?.affected_rows();
+        self.changed += changed;
+        Ok(changed)
+    }
+
+    fn changed(&mut self) -> u64 {
+        std::mem::take(&mut self.changed)
     }
 
     /// Many rows in a statement: one way to the server and back.
@@ -101,7 +114,7 @@ impl Driver for Mysql {
     fn rows(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Row>, Failure> {
         #[cfg(test)]
         super::plans::note(sql, parameters);
-        let rows: Vec<mysql::Row> = self.0.exec(sql, params(parameters))?;
+        let rows: Vec<mysql::Row> = self.connection.exec(sql, params(parameters))?;
         let values = |row: &mysql::Row| Row((0..row.len()).map(|column| value(row.as_ref(column))).collect());
         Ok(rows.iter().map(values).collect())
     }

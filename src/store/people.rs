@@ -36,7 +36,7 @@ impl Store {
             now_ms().into(),
         ];
         let taken = format!("loginName: {} is taken, choose another", new.login_name);
-        self.write(move |db| {
+        self.write("user", move |db| {
             let by_key = "SELECT id FROM users WHERE loginKey = ?";
             if !db.rows(by_key, &key)?.is_empty() {
                 return Err(Refusal::new(Code::LoginNameTaken, taken.clone()).into());
@@ -57,7 +57,7 @@ impl Store {
     ) -> Result<(User, User), Refusal> {
         let changes = changes.clone();
         let select = format!("SELECT {USER}, u.pwd FROM users u WHERE u.id = ?");
-        self.write(move |db| {
+        self.write("profile", move |db| {
             let rows = db.rows(&select, &[uid.into()])?;
             let row = rows.first().ok_or_else(|| no_such_user(uid))?;
             let before = user(row);
@@ -125,7 +125,7 @@ impl Store {
 
     /// Asks `friend_id` to be friends.
     pub fn ask_friend(&self, uid: u64, friend_id: u64) -> Result<Asked, Refusal> {
-        self.write(move |db| {
+        self.write("request", move |db| {
             may_be_asked(db, uid, friend_id)?;
             Ok(ask(db, uid, friend_id, FRIEND, None)?)
         })
@@ -133,7 +133,7 @@ impl Store {
 
     /// messageHandle of a request to `uid`. `noSuchMessage`, `already`, `tooMany` where the group is full.
     pub fn answer_request(&self, uid: u64, id: u64, accept: bool) -> Result<Answered, Refusal> {
-        self.write(move |db| {
+        self.write("answer", move |db| {
             let sql =
                 "SELECT fromUid, handle, type, gId FROM message WHERE id = ? AND toUid = ? AND type <> ?";
             let rows = db.rows(sql, &[id, uid, SAID].map(Value::from))?;
@@ -163,7 +163,7 @@ impl Store {
 
     /// Ends a friendship. `notFriends`, `noSuchUser`.
     pub fn delete_friend(&self, uid: u64, friend_id: u64) -> Result<(), Refusal> {
-        self.write(move |db| {
+        self.write("friendship ended", move |db| {
             require_user(db, friend_id)?;
             let delete = "DELETE FROM friends WHERE uid = ? AND friendId = ?";
             if db.run(delete, &pair(uid, friend_id).map(Value::from))? == 0 {

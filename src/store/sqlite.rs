@@ -17,6 +17,7 @@ use crate::limits::{DATABASE_BUSY_DEADLINE, DATABASE_STATEMENTS};
 /// One connection to a database file.
 struct Sqlite {
     db: rusqlite::Connection,
+    changed: u64,
     /// Of the connection that writes: locked for as long as it is open.
     _lock: Option<File>,
 }
@@ -33,7 +34,7 @@ pub fn look(path: &Path) -> Result<Option<Connection>, Failure> {
     let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     let uri = format!("file:{}?immutable=1", name.replace('\\', "/"));
     let db = rusqlite::Connection::open_with_flags(uri, flags)?;
-    Ok(Some(Box::new(Sqlite { db, _lock: None })))
+    Ok(Some(Box::new(Sqlite { db, changed: 0, _lock: None })))
 }
 
 pub fn open_to_write(path: &Path, missing: &str) -> Result<Connection, Failure> {
@@ -43,11 +44,11 @@ pub fn open_to_write(path: &Path, missing: &str) -> Result<Connection, Failure> 
     } else if !missing.is_empty() {
         run_alone(path, missing)?;
     }
-    Ok(Box::new(Sqlite { _lock: Some(lock), db: open(path)? }))
+    Ok(Box::new(Sqlite { _lock: Some(lock), changed: 0, db: open(path)? }))
 }
 
 pub fn open_to_read(path: &Path) -> Result<Connection, Failure> {
-    Ok(Box::new(Sqlite { _lock: None, db: open(path)? }))
+    Ok(Box::new(Sqlite { _lock: None, changed: 0, db: open(path)? }))
 }
 
 fn open(path: &Path) -> Result<rusqlite::Connection, Failure> {
@@ -73,13 +74,20 @@ impl Driver for Sqlite {
     }
 
     fn run_plain(&mut self, sql: &str) -> Result<(), Failure> {
-        self.run(sql, &[]).map(drop)
+        self.db.prepare_cached(sql)?.execute([])?;
+        Ok(())
     }
 
     fn run(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Failure> {
         #[cfg(test)]
         super::plans::note(sql, parameters);
-        Ok(self.db.prepare_cached(sql)?.execute(params_from_iter(parameters))? as u64)
+        let changed = self.db.prepare_cached(sql)?.execute(params_from_iter(parameters))? as u64;
+        self.changed += changed;
+        Ok(changed)
+    }
+
+    fn changed(&mut self) -> u64 {
+        std::mem::take(&mut self.changed)
     }
 
     /// One statement a row: there is no way to a server to save.

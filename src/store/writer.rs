@@ -19,6 +19,7 @@ use super::{Counts, Stored, Trouble, by_rule};
 use crate::config::Database;
 use crate::limits::{DATABASE_BATCH, DATABASE_PING};
 use crate::message::{ChatSendMsg, Refusal};
+use crate::trace::{Note, Trace};
 
 /// CHAT_SEND_MSG on its way to the disk.
 pub struct Message {
@@ -36,6 +37,8 @@ impl Message {
 
 /// Any other change. What it finds out, it keeps for whoever waits.
 pub struct Change {
+    /// What it is, for the trace.
+    pub what: String,
     pub work: Box<Work>,
     pub answer: Sender<Result<(), Trouble>>,
 }
@@ -64,12 +67,18 @@ struct Writer {
     /// such a one is the first to be told, and so are its recipients.
     in_doubt: HashSet<[u64; 2]>,
     counts: Arc<Counts>,
+    trace: Arc<Trace>,
 }
 
 /// Starts the thread. It ends when nobody can ask it any more.
-pub fn start(place: &Database, db: Connection, counts: Arc<Counts>) -> io::Result<Sender<Job>> {
+pub fn start(
+    place: &Database,
+    db: Connection,
+    counts: Arc<Counts>,
+    trace: Arc<Trace>,
+) -> io::Result<Sender<Job>> {
     let (sender, jobs) = channel();
-    let mut writer = Writer { place: place.clone(), db: Some(db), in_doubt: HashSet::new(), counts };
+    let mut writer = Writer { place: place.clone(), db: Some(db), in_doubt: HashSet::new(), counts, trace };
     thread::Builder::new().name("store".to_owned()).spawn(move || writer.serve(&jobs))?;
     Ok(sender)
 }
@@ -137,16 +146,35 @@ impl Writer {
             None => driver::open_to_write(&self.place, "")?,
         };
         let done = db.begin().and_then(|()| {
+            db.changed(); // of an earlier batch
             let stored = add_messages(&mut db, &batch.messages, &self.in_doubt)?;
-            let changed = batch.changes.iter_mut().map(|change| by_rule((change.work)(&mut db)));
-            Ok((stored, changed.collect::<Result<_, _>>()?))
+            let mut rows = db.changed();
+            stored.iter().for_each(|one| self.say("message", one.as_ref().map(|stored| stored.envelope.id)));
+            let mut changed = Vec::new();
+            for change in &mut batch.changes {
+                let outcome = by_rule((change.work)(&mut db))?;
+                let count = db.changed();
+                self.say(&change.what, outcome.as_ref().map(|()| count));
+                rows += count;
+                changed.push(outcome);
+            }
+            Ok((stored, changed, rows))
         });
         let outcome = done.and_then(|done| {
             let committed = db.run_plain("COMMIT").map_err(|failure| match failure {
                 Failure::Gone(why) => Failure::InDoubt(why),
                 other => other,
             });
-            committed.map(|()| done)
+            if self.trace.is_on() && done.2 > 0 {
+                let call = format!("commit({} {})", done.2, if done.2 == 1 { "row" } else { "rows" });
+                let (result, words) = match &committed {
+                    Ok(()) if batch.messages.is_empty() => ("ok", "on disk"),
+                    Ok(()) => ("ok", "on disk; only now the ACK"),
+                    Err(_) => ("error: the database is away", ""),
+                };
+                self.trace.call(&call, result, &Note::new(words));
+            }
+            committed.map(|()| (done.0, done.1))
         });
         match &outcome {
             Ok((stored, _)) => {
@@ -166,6 +194,17 @@ impl Writer {
         };
         self.db = is_usable.then_some(db);
         outcome
+    }
+
+    /// The trace's line about one job: the id of a message, the number of rows that a change changed, or the rule's word.
+    fn say(&self, what: &str, outcome: Result<u64, &Refusal>) {
+        if self.trace.is_on() {
+            let result = match outcome {
+                Ok(number) => number.to_string(),
+                Err(refusal) => format!("error: {}", refusal.code),
+            };
+            self.trace.call(&format!("stored({what})"), &result, &Note::default());
+        }
     }
 }
 

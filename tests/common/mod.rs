@@ -64,6 +64,7 @@ pub struct Program {
     input: Option<ChildStdin>,
     lines: Receiver<String>,
     errors: Option<thread::JoinHandle<String>>,
+    error_lines: Receiver<String>,
     /// All lines of standard output that were waited for or passed over.
     pub transcript: Vec<String>,
 }
@@ -83,7 +84,7 @@ impl Program {
         let mut child = command.spawn().expect("the program starts");
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut stderr = child.stderr.take().expect("piped");
+        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
         let (sender, lines) = channel();
         thread::spawn(move || {
             let lines = output.split(b'\n').map_while(Result::ok);
@@ -91,12 +92,18 @@ impl Program {
                 let _ = sender.send(line);
             }
         });
+        let (sender, error_lines) = channel();
         let errors = thread::spawn(move || {
             let mut bytes = Vec::new();
-            let _ = stderr.read_to_end(&mut bytes);
-            String::from_utf8_lossy(&bytes).into_owned()
+            loop {
+                let start = bytes.len();
+                if !matches!(stderr.read_until(b'\n', &mut bytes), Ok(1..)) {
+                    return String::from_utf8_lossy(&bytes).into_owned();
+                }
+                let _ = sender.send(String::from_utf8_lossy(&bytes[start..]).trim_end().to_owned());
+            }
         });
-        Program { child, input, lines, errors: Some(errors), transcript: Vec::new() }
+        Program { child, input, lines, errors: Some(errors), error_lines, transcript: Vec::new() }
     }
 
     /// Types a line.
@@ -136,6 +143,16 @@ impl Program {
             }
         }
         panic!("ended without {part:?}; so far:\n{}", self.transcript.join("\n"));
+    }
+
+    /// Waits for a line of standard error that contains `part`.
+    pub fn expect_error(&mut self, part: &str) {
+        while let Ok(line) = self.error_lines.recv_timeout(DEADLINE) {
+            if line.contains(part) {
+                return;
+            }
+        }
+        panic!("no {part:?} on standard error");
     }
 
     /// Waits for the end: exit code, the lines not yet waited for, and standard error.

@@ -89,7 +89,7 @@ fn every_statement_finds_its_rows_by_an_index_in_mysql() {
 fn explain_all(place: &Database, explain: &str, column: usize, verdict: impl Fn(&[String]) -> (bool, bool)) {
     static ONE_ENGINE_AT_A_TIME: Mutex<()> = Mutex::new(()); // NOTED is for all
     let _guard = ONE_ENGINE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let store = Store::open(place).unwrap();
+    let store = Store::open(place, &crate::trace::Trace::off()).unwrap();
     use_everything(&store);
     fill(place);
     NOTED.lock().unwrap().clear();

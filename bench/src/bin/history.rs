@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use minim::config::Database;
 use minim::message::{ChatSendMsg, Refusal};
 use minim::store::{Store, Waiting, Wanted};
+use minim::trace::Trace;
 
 use raw::Raw;
 
@@ -80,7 +81,7 @@ fn fill(place: &Database, kept: u64) -> Store {
     }
     println!("{}, {kept} messages", db.version());
     drop(db);
-    Store::open(place).unwrap_or_else(|error| panic!("{error}"))
+    Store::open(place, &Trace::off()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn compare(places: [Database; 2]) {

@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 use minim::config::{self, Database};
 use minim::message::ChatSendMsg;
 use minim::store::Store;
+use minim::trace::Trace;
 
 use raw::Raw;
 
@@ -106,7 +107,7 @@ fn contest(folder: &Path, only: &[usize], database: impl Fn(&str) -> Database) {
     if only.is_empty() {
         [&one, &batches, &stored].into_iter().for_each(|place| drop(Raw::make(place, THREADS)));
     }
-    let store = only.is_empty().then(|| Store::open(&stored).expect("a database of ours"));
+    let store = only.is_empty().then(|| Store::open(&stored, &Trace::off()).expect("a database of ours"));
 
     let mut rounds = Vec::new();
     for number in 0..ROUNDS {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use minim::config::PASSPHRASE;
 use minim::message::{FromClient, FromServer, encode};
 use minim::socket::{self, Socket};
+use minim::trace::Trace;
 use minim::wire::{Receiver, Sender, hello_as_client};
 
 use crate::raw::PASSWORD;
@@ -85,7 +86,7 @@ impl People {
 impl Client {
     fn log_in(server: SocketAddr, uid: u64) -> Client {
         let deadline = Instant::now() + DEADLINE;
-        let socket = socket::connect(server, DEADLINE).expect("a server");
+        let socket = socket::connect(server, DEADLINE, "C", &Trace::off()).expect("a server");
         let (sender, receiver) =
             hello_as_client(&socket, PASSPHRASE.as_bytes(), deadline).expect("a server of minim");
         let (sent, acked, came) = (Vec::new(), Vec::new(), Vec::new());
