@@ -43,9 +43,10 @@ const OPTIONS: [[&str; 4]; 20] = [
 
 /// Verb, name, kind of value and meaning of each option that one verb alone knows, and never server.conf.
 #[rustfmt::skip]
-const OWN_OPTIONS: [[&str; 4]; 7] = [
+const OWN_OPTIONS: [[&str; 4]; 8] = [
     ["tap", "script", "FILE", "accidents, one a line: out|in NUMBER drop|repeat|delay MS|flip [BIT]"],
     ["tap", "seed", "NUMBER", "draws what is left out, the same for a whole class"],
+    ["demo", "fast", "", "do not wait for Enter between the steps"],
     ["client", "find", "", "look for a server on the LAN instead of --serverIp"],
     ["des", "decrypt", "", "decrypt instead"],
     ["des", "text", "", "CBC over a whole text; with --decrypt TEXT is the ciphertext in hex"],

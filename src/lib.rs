@@ -25,3 +25,4 @@ pub mod tap; //         somebody in the middle                 needs config, lim
 pub mod channel; //     what HTTP runs on, plain or sealed     needs http, limits, socket, trace, wire
 pub mod server; //    3 server/chat.rs, 5 server/online.rs     needs all of the above
 pub mod client; //    1, and 6 client/screen.rs                needs all above server
+pub mod demo; //        the guided tour                        needs all of the above

@@ -77,6 +77,8 @@ pub const SHOWN_ROWS: usize = 8;
 pub const SHOWN_BODY: usize = 4 * 1024;
 /// Letters of a `type` that is shown: a longer one could be a text. trace/parts.rs.
 pub const SHOWN_KIND: usize = 20;
+/// The demo waits so long for what is to be seen, and at the end for its threads. demo.rs.
+pub const DEMO_DEADLINE: Duration = Duration::from_secs(10);
 /// A connection through `tap` ends after so long. tap.rs.
 pub const TAP_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Notices that a client can show again. client/settings.rs.

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use minim::client::screen::Look;
 use minim::config::{self, Config, Own};
 use minim::harmless::{harmless, harmless_name};
-use minim::{cipher_page, client, lan, server, tap};
+use minim::{cipher_page, client, demo, lan, server, tap};
 
 const VERBS: &str = "\
 minim: a LAN instant messenger to learn from
@@ -18,6 +18,7 @@ minim: a LAN instant messenger to learn from
   cargo run                the same as `cargo run server`
   cargo run server         start the server; the first run makes the data folder and the database
   cargo run client         start a console client
+  cargo run demo           the guided tour: a server and three clients in one process, with all socket calls
   cargo run des KEY BLOCK  show DES at work on one block: key schedule and 16 rounds (KEY and BLOCK: 16 hex digits)
   cargo run des KEY TEXT --text   show CBC at work on a text
   cargo run md5 TEXT       MD5 of a text, or with --file PATH of a file
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     let start = match verb.as_str() {
         "server" => start_server,
         "client" => start_client,
+        "demo" => play_demo,
         "des" => show_des,
         "md5" => show_md5,
         "tap" => start_tap,
@@ -51,7 +53,7 @@ fn main() -> ExitCode {
         "help" => return help(),
         other => {
             return wrong(&format!(
-                "there is no verb {other:?}; there are server, client, tap, des, md5, broadcast, listen and help"
+                "there is no verb {other:?}; there are server, client, demo, tap, des, md5, broadcast, listen and help"
             ));
         }
     };
@@ -87,6 +89,13 @@ fn start_client(mut config: Config, own: Own) -> ExitCode {
 
 fn start_tap(config: Config, own: Own) -> ExitCode {
     match tap::run(config, &own, BufReader::new(io::stdin()), Box::new(io::stdout())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => failed(&reason),
+    }
+}
+
+fn play_demo(config: Config, own: Own) -> ExitCode {
+    match demo::run(config, own.value("fast").is_some()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => failed(&reason),
     }

@@ -20,7 +20,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 
 use crate::clock::now_ms;
@@ -75,30 +75,34 @@ pub struct Server {
     _data_dir_lock: File,
 }
 
+/// A server whose ports are open, and on which nobody serves yet.
+pub struct Opened {
+    server: Arc<Server>,
+    chat_listener: Listener,
+    http_listener: Listener,
+    udp_socket: Option<DatagramSocket>,
+    /// Where it listens for the chat.
+    pub chat: SocketAddr,
+    /// Where for HTTP.
+    pub http: SocketAddr,
+    /// Where it hears datagrams, if it does.
+    pub udp: Option<SocketAddr>,
+}
+
 /// The server from its start to `/quit` on its console. An error is a sentence for the operator.
 pub fn run(config: Config) -> Result<(), String> {
-    let (server, chat_listener, http_listener, udp_socket) = start(config)?;
-    if let Some(socket) = udp_socket {
-        let server = server.clone();
-        spawn("udp".to_owned(), move || hear(&server, &socket))
-            .map_err(|error| format!("no thread for UDP: {error}"))?;
-    }
-    spawn("console".to_owned(), {
-        let server = server.clone();
-        move || operator::serve(&server)
-    })
-    .map_err(|error| format!("no thread for the console: {error}"))?;
-    spawn("accept h".to_owned(), {
-        let server = server.clone();
-        move || accept_all(&server, &http_listener, "http", "h", api::serve)
-    })
-    .map_err(|error| format!("no thread for HTTP: {error}"))?;
-    accept_all(&server, &chat_listener, "client", "", chat::serve);
+    let opened = open(config)?;
+    opened.announce().map_err(|error| format!("cannot write to standard output: {error}"))?;
+    let server = opened.server.clone();
+    spawn("console".to_owned(), move || operator::serve(&server))
+        .map_err(|error| format!("no thread for the console: {error}"))?;
+    let (server, chat_listener) = opened.start_others()?;
+    accept_all(&Arc::downgrade(&server), &chat_listener, "client", "", chat::serve);
     Ok(())
 }
 
-/// Opens the data folder, the database and the ports, and says so on standard output.
-fn start(config: Config) -> Result<(Arc<Server>, Listener, Listener, Option<DatagramSocket>), String> {
+/// Opens the data folder, the database and the ports.
+pub fn open(config: Config) -> Result<Opened, String> {
     let data_dir_lock = lock_data_dir(&config)?;
     // Step 1, socket; step 2, bind; step 3, listen: `std` makes the three calls in one.
     let chat_listener = listen(&config, config.chat_port, "--chatPort", "L")?;
@@ -127,30 +131,55 @@ fn start(config: Config) -> Result<(Arc<Server>, Listener, Listener, Option<Data
         config,
     };
     let udp = udp_socket.as_ref().and_then(|socket| socket.address().ok());
-    announce(&server, chat, http, udp)
-        .map_err(|error| format!("cannot write to standard output: {error}"))?;
-    Ok((Arc::new(server), chat_listener, http_listener, udp_socket))
+    Ok(Opened { server: Arc::new(server), chat_listener, http_listener, udp_socket, chat, http, udp })
 }
 
-/// The first lines, by which scripts find the server, and how to go on from here.
-fn announce(server: &Server, chat: SocketAddr, http: SocketAddr, udp: Option<SocketAddr>) -> io::Result<()> {
-    let mut lines = format!(
-        "minim server {}\ndatabase  {}\nchat      listening on {chat}\nhttp      listening on {http}\n",
-        env!("CARGO_PKG_VERSION"),
-        server.config.database,
-    );
-    lines += &udp.map_or(String::new(), |udp| format!("udp       listening on {udp}\n"));
-    lines += &format!("In another terminal: cargo run client{}\n", client_options(chat, http));
-    if chat.ip().is_unspecified() {
-        lines += "On another PC add --serverIp and the address of this one.\n";
+impl Opened {
+    /// Serves in threads of its own, as long as what is returned here is held.
+    pub fn start(self) -> Result<Arc<Server>, String> {
+        let (server, chat_listener) = self.start_others()?;
+        let held = Arc::downgrade(&server);
+        spawn("main".to_owned(), move || accept_all(&held, &chat_listener, "client", "", chat::serve))
+            .map_err(|error| format!("no thread for the chat: {error}"))?;
+        Ok(server)
     }
-    if !chat.ip().is_loopback() && server.config.passphrase == config::PASSPHRASE {
-        lines += "Everybody knows this passphrase: give your own with --passphrase, at both ends.\n";
+
+    /// All threads but the one that accepts on the chat port.
+    fn start_others(self) -> Result<(Arc<Server>, Listener), String> {
+        let Opened { server, chat_listener, http_listener, udp_socket, .. } = self;
+        if let Some(socket) = udp_socket {
+            let held = Arc::downgrade(&server);
+            let here = server.here();
+            spawn("udp".to_owned(), move || hear(&held, &here, &socket))
+                .map_err(|error| format!("no thread for UDP: {error}"))?;
+        }
+        let held = Arc::downgrade(&server);
+        spawn("accept h".to_owned(), move || accept_all(&held, &http_listener, "http", "h", api::serve))
+            .map_err(|error| format!("no thread for HTTP: {error}"))?;
+        Ok((server, chat_listener))
     }
-    lines += "Type /help for what can be done here; /quit ends the server.\n";
-    let mut output = io::stdout().lock();
-    output.write_all(lines.as_bytes())?;
-    output.flush()
+
+    /// The first lines, by which scripts find the server, and how to go on from here.
+    fn announce(&self) -> io::Result<()> {
+        let Opened { server, chat, http, udp, .. } = self;
+        let mut lines = format!(
+            "minim server {}\ndatabase  {}\nchat      listening on {chat}\nhttp      listening on {http}\n",
+            env!("CARGO_PKG_VERSION"),
+            server.config.database,
+        );
+        lines += &udp.map_or(String::new(), |udp| format!("udp       listening on {udp}\n"));
+        lines += &format!("In another terminal: cargo run client{}\n", client_options(*chat, *http));
+        if chat.ip().is_unspecified() {
+            lines += "On another PC add --serverIp and the address of this one.\n";
+        }
+        if !chat.ip().is_loopback() && server.config.passphrase == config::PASSPHRASE {
+            lines += "Everybody knows this passphrase: give your own with --passphrase, at both ends.\n";
+        }
+        lines += "Type /help for what can be done here; /quit ends the server.\n";
+        let mut output = io::stdout().lock();
+        output.write_all(lines.as_bytes())?;
+        output.flush()
+    }
 }
 
 /// A UDP port that cannot be had is no reason to end.
@@ -165,10 +194,9 @@ fn open_udp(config: &Config, port: u16) -> Option<DatagramSocket> {
 }
 
 /// The thread `udp`: who looks for a server is answered, and notices go to everybody who is online.
-fn hear(server: &Server, socket: &DatagramSocket) {
-    let (name, chat_port, http_port) = (server.config.name.clone(), server.chat_port, server.http_port);
-    let here = Datagram::Here { name, chat_port, http_port };
-    lan::serve(socket, Some(&here), |from, ip, text| {
+fn hear(held: &Weak<Server>, here: &Datagram, socket: &DatagramSocket) {
+    lan::serve(socket, Some(here), |from, ip, text| {
+        let Some(server) = held.upgrade() else { return };
         let (from, text, send_time) = (format!("{from} at {ip}"), text.to_owned(), now_ms());
         server.online_users.deliver_all(&FromServer::Broadcast { from, text, send_time });
     });
@@ -218,9 +246,9 @@ fn listen(config: &Config, port: u16, option: &str, name: &str) -> Result<Listen
 }
 
 /// Step 4, accept, again and again; step 5, communicate, is `serve`, in a thread for each connection. `letter`: by it and the
-/// number the trace knows the connection.
+/// number the trace knows the connection. It ends when nobody holds the server any more.
 fn accept_all(
-    server: &Arc<Server>,
+    held: &Weak<Server>,
     listener: &Listener,
     kind: &str,
     letter: &str,
@@ -228,6 +256,7 @@ fn accept_all(
 ) {
     for number in 1.. {
         let accepted = socket::accept(listener, &format!("{letter}{number}"));
+        let Some(server) = held.upgrade() else { return };
         let started = accepted.and_then(|socket| {
             let server = server.clone();
             spawn(format!("{kind} {number}"), move || serve(server, socket, number))
@@ -240,6 +269,12 @@ fn accept_all(
 }
 
 impl Server {
+    /// What it answers who looks for a server.
+    fn here(&self) -> Datagram {
+        let (name, chat_port, http_port) = (self.config.name.clone(), self.chat_port, self.http_port);
+        Datagram::Here { name, chat_port, http_port }
+    }
+
     /// To be held while a friendship or a group changes and all hear of it.
     pub fn one_change(&self) -> MutexGuard<'_, ()> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)

@@ -157,6 +157,46 @@ fn what_comes_and_what_is_typed_are_both_seen_whole_wherever_the_typed_row_stand
     }
 }
 
+/// The trace goes through the screen's thread: its rows stand above the typed one, and cut neither it nor each other.
+#[test]
+fn a_trace_at_a_terminal_does_not_disturb_what_is_typed() {
+    let server = Server::start();
+    let (mut alice, mut other) = server.alice_and_bob();
+    let to = other.uid;
+    let Some(bob) = Window::open(&server, 100, 24) else { return };
+    bob.wait_for_prompt("minim>");
+    bob.line("/login bob \"bob's password\"");
+    other.expect("KICKED");
+    bob.wait_for_prompt("bob>");
+    for line in ["/width 100", "/open alice", "/trace rounds"] {
+        bob.line(line);
+    }
+    bob.wait_for_text("trace is rounds");
+    bob.wait_for_prompt(PROMPT);
+    bob.keys("我带电脑");
+    let row = format!("{PROMPT} 我带电脑");
+    bob.wait_for_prompt(&row);
+    for number in 0..5 {
+        alice.say(to, &format!("message {number}."));
+        bob.wait_for_text(&format!("Alice: message {number}."));
+        assert_eq!(bob.cursor_row(), row, "{}", bob.rows());
+    }
+    bob.line("，九点到");
+    assert_eq!(alice.expect("CHAT_SEND_MSG")["msgText"], "我带电脑，九点到");
+    bob.line("/trace off");
+    bob.wait_for_text("trace is off");
+    let all = bob.rows();
+    for (part, count) in [
+        ("[reader  ]   R 16  ", 5),
+        ("[reader  ]   R swap, IP^-1 = ", 5),
+        ("out CHAT_RECEIVED", 5),
+        ("out CHAT_SEND_MSG", 1),
+    ] {
+        let found = all.lines().filter(|line| line.contains(part)).count();
+        assert!(found >= count, "{found} of {part:?}:\n{all}");
+    }
+}
+
 #[test]
 fn a_line_of_several_rows_is_sent_as_it_was_typed_whatever_comes_meanwhile() {
     let server = Server::start();
