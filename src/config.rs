@@ -30,7 +30,7 @@ const OPTIONS: [[&str; 4]; 20] = [
     ["dataDir", "FOLDER", "data", "files, pictures, the SQLite database"],
     ["database", "URL", "minim.db in dataDir", "sqlite:PATH; mysql://user:password@host:3306/minim"],
     ["passphrase", "TEXT", "hfut", "both ends must agree"],
-    ["maxFileSize", "BYTES", "4294967296", "longest file (later)"],
+    ["maxFileSize", "BYTES", "4294967296", "longest file"],
     ["maxClients", "NUMBER", "4096", "chat connections at the same time"],
     ["trace", "LEVEL", "off", "off, steps, frames or rounds: how much of the wire to show, on standard error"],
     ["patience", "NUMBER", "1", "multiplies every deadline of a connection"],

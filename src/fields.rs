@@ -23,6 +23,14 @@ pub fn parse(body: &[u8]) -> (Option<u64>, Result<FromClient, Refusal>) {
     }
 }
 
+/// A body's JSON, and the raw bytes behind its line feed, which a FILE_CHUNK alone has.
+pub fn split_chunk(body: &[u8]) -> (&[u8], &[u8]) {
+    let end = body.iter().position(|byte| *byte == b'\n').unwrap_or(body.len());
+    let is_chunk = Fields::from_json(&body[..end])
+        .is_ok_and(|fields| fields.text("type").is_ok_and(|kind| kind == "FILE_CHUNK"));
+    if is_chunk { (&body[..end], body.get(end + 1..).unwrap_or_default()) } else { (body, &[]) }
+}
+
 fn request(fields: &Fields) -> Result<FromClient, Refusal> {
     let kind = fields.text("type")?;
     let client_no = || fields.number("clientNo");

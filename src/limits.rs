@@ -42,6 +42,17 @@ pub const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Rows read at a time from what waits for a user: half a MiB of the longest texts. server/chat.rs, server/api.rs.
 pub const BACKLOG_PAGE: usize = 32;
 
+/// Raw bytes of one FILE_CHUNK. server/files.rs, client/transfers.rs.
+pub const FILE_CHUNK_SIZE: usize = 64 * 1024;
+/// Connections of RESUME that one session may have at the same time. server/files.rs.
+pub const MAX_TRANSFERS: usize = 32;
+/// So long after it came a stored file is removed. server/files.rs.
+pub const FILE_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// So long after its last byte the part of an upload is removed. server/files.rs.
+pub const PART_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Between two looks for what is to be removed. server.rs.
+pub const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
+
 /// Characters of a loginName, username or gname. fields.rs.
 pub const MAX_NAME: usize = 50;
 /// Characters of a pwd. fields.rs.

@@ -9,7 +9,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use md5::{Digest, Md5};
 
@@ -39,6 +39,38 @@ pub fn md5_of_stream(reader: &mut impl Read) -> io::Result<[u8; 16]> {
     let mut md5 = Md5::new();
     io::copy(reader, &mut md5)?;
     Ok(md5.finalize().into())
+}
+
+/// MD5 of what comes piece by piece.
+#[derive(Clone, Default)]
+pub struct Md5Sum(Md5);
+
+impl Md5Sum {
+    /// Of nothing yet.
+    pub fn new() -> Md5Sum {
+        Md5Sum::default()
+    }
+
+    /// The next piece.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// MD5 (RFC 1321) of all pieces, 16 bytes.
+    pub fn finish(self) -> [u8; 16] {
+        self.0.finalize().into()
+    }
+}
+
+impl Write for Md5Sum {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Two lower-case hex digits for each byte, the high one first.

@@ -141,8 +141,7 @@ pub enum FromServer {
         #[serde(flatten)]
         envelope: Envelope,
         #[serde(flatten)]
-        file: File,
-        file_path: String,
+        stored: StoredFile,
     },
     /// Somebody asks: FRIEND, GROUP (you are invited), JOIN (wants to join your group).
     Request {
@@ -204,6 +203,17 @@ pub struct File {
     pub file_name: String,
     pub file_size: u64,
     pub file_md5: String,
+}
+
+/// A file, and where the server keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredFile {
+    /// What it is.
+    #[serde(flatten)]
+    pub file: File,
+    /// Below the server's data folder; for the curious, no request takes it.
+    pub file_path: String,
 }
 
 /// What others may know of a user.

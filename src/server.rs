@@ -7,6 +7,7 @@
 
 pub mod api;
 pub mod chat;
+pub mod files;
 pub mod groups;
 pub mod online;
 pub mod operator;
@@ -26,7 +27,7 @@ use std::thread;
 use crate::clock::now_ms;
 use crate::config::{self, Config};
 use crate::lan::{self, Datagram};
-use crate::limits::{ACCEPT_PAUSE, STACK_SIZE};
+use crate::limits::{ACCEPT_PAUSE, STACK_SIZE, TIDY_EVERY};
 use crate::md5_check::{hex, password_digest, random_bytes};
 use crate::message::FromServer;
 use crate::socket::{self, DatagramSocket, Listener, Socket};
@@ -34,6 +35,7 @@ use crate::store::Store;
 use crate::warnings::Warnings;
 use crate::wire;
 
+use files::Transfers;
 use online::OnlineUsers;
 use sessions::{Brake, Sessions};
 use turns::Turns;
@@ -65,6 +67,8 @@ pub struct Server {
     pub clients: Seats,
     /// HTTP connections.
     pub http_connections: Seats,
+    /// Connections of RESUME.
+    pub transfers: Transfers,
     /// Held while a friendship or a group changes and all hear of it, so that they hear of changes in their order.
     changes: Mutex<()>,
     /// Frames that came and went.
@@ -124,6 +128,7 @@ pub fn open(config: Config) -> Result<Opened, String> {
         strangers: Seats::default(),
         clients: Seats::default(),
         http_connections: Seats::default(),
+        transfers: Transfers::default(),
         changes: Mutex::default(),
         traffic: Traffic::default(),
         troubles: Warnings::default(),
@@ -156,6 +161,8 @@ impl Opened {
         let held = Arc::downgrade(&server);
         spawn("accept h".to_owned(), move || accept_all(&held, &http_listener, "http", "h", api::serve))
             .map_err(|error| format!("no thread for HTTP: {error}"))?;
+        let held = Arc::downgrade(&server);
+        spawn("tidy".to_owned(), move || tidy_all(&held)).map_err(|error| format!("no thread: {error}"))?;
         Ok((server, chat_listener))
     }
 
@@ -191,6 +198,15 @@ fn open_udp(config: &Config, port: u16) -> Option<DatagramSocket> {
         );
     }
     opened.ok()
+}
+
+/// The thread `tidy`: old files go, at the start and every hour.
+fn tidy_all(held: &Weak<Server>) {
+    while let Some(server) = held.upgrade() {
+        files::tidy(&server.config.data_dir);
+        drop(server);
+        thread::sleep(TIDY_EVERY);
+    }
 }
 
 /// The thread `udp`: who looks for a server is answered, and notices go to everybody who is online.

@@ -30,12 +30,12 @@ use std::sync::{Arc, Mutex};
 use crate::clock::now_ms;
 use crate::config::Database;
 use crate::md5_check::{hex, md5};
-use crate::message::{Code, Envelope, FromServer, Refusal, User};
+use crate::message::{Code, Envelope, File, FromServer, Refusal, StoredFile, User};
 use crate::trace::Trace;
 use crate::warnings::Warnings;
 
 pub use groups::{Group, Succession};
-pub use messages::{Recipients, Stored, Waiting, Wanted};
+pub use messages::{Content, NewMessage, Recipients, Stored, Waiting, Wanted};
 pub use people::Answered;
 
 use driver::{Connection, Failure, Row, Value};
@@ -57,9 +57,9 @@ const JOIN: u64 = 4;
 /// The columns that `user` reads: 0 uid, 1 loginName, 2 username, 3 sex, 4 picUrl.
 const USER: &str = "u.id, u.loginName, u.username, u.sex, u.picUrl";
 /// The columns that `pushed` reads: 0 id, 1 type, 2 fromUid, 3 username, 4 loginName, 5 toUid, 6 sendTime, 7 msgType,
-/// 8 msgText, 9 gId, 10 gname; and 11 clientNo, 12 handle, 13 handleTime.
+/// 8 msgText, 9 gId, 10 gname, 11 fileName, 12 fileSize, 13 fileMd5, 14 filePath; and 15 clientNo, 16 handle, 17 handleTime.
 const COLUMNS: &str = "m.id, m.type, m.fromUid, u.username, u.loginName, m.toUid, m.sendTime, m.msgType, m.msgText, \
-                       m.gId, g.gname, m.clientNo, m.handle, m.handleTime";
+                       m.gId, g.gname, m.fileName, m.fileSize, m.fileMd5, m.filePath, m.clientNo, m.handle, m.handleTime";
 /// All messages, each with who wrote it and, where that is a group, in which. LEFT: the messages are looked up first,
 /// whatever the engine guesses; MariaDB would else go through all users, and all that each of them wrote.
 const MESSAGES: &str =
@@ -206,13 +206,24 @@ fn pushed(row: &Row) -> FromServer {
         FRIEND => "FRIEND",
         GROUP => "GROUP",
         JOIN => "JOIN",
-        _ => return FromServer::ChatSendMsg { envelope: envelope(row), msg_text: row.text(8) },
+        _ => return content(row).pushed(envelope(row)),
     };
     let (id, from_id, from_name, send_time) = (row.number(0), row.number(2), row.text(3), row.number(6));
     let (from_login_name, kind) = (row.text(4), kind.to_owned());
     let (g_id, gname) = (row.number(9), row.text(10));
     let (g_id, gname) = if g_id == 0 { (None, None) } else { (Some(g_id), Some(gname)) };
     FromServer::Request { id, from_id, from_name, from_login_name, kind, g_id, gname, send_time }
+}
+
+/// What was said, or sent.
+fn content(row: &Row) -> Content {
+    match row.text(11) {
+        file_name if file_name.is_empty() => Content::Text(row.text(8)),
+        file_name => {
+            let file = File { file_name, file_size: row.number(12), file_md5: row.text(13) };
+            Content::File(StoredFile { file, file_path: row.text(14) })
+        }
+    }
 }
 
 fn envelope(row: &Row) -> Envelope {

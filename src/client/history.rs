@@ -12,7 +12,7 @@ use crate::client::screen::Line;
 use crate::client::{Client, Failure};
 use crate::clock::{Civil, civil, now_ms, since_1970};
 use crate::limits::{MAX_HISTORY, MAX_NUMBER, MAX_RECORDS, RECORDS};
-use crate::message::FromServer;
+use crate::message::{FromServer, StoredFile};
 
 /// What `/history` asks for, and `/history more` goes on with.
 #[derive(Clone)]
@@ -153,7 +153,7 @@ pub fn fetch(
     let page: Vec<FromServer> = client.http_get("/getChatRecords", &arguments)?;
     let record = |message| match message {
         FromServer::ChatSendMsg { envelope, msg_text } => Some((envelope, msg_text)),
-        FromServer::ChatSendFile { envelope, file, .. } => {
+        FromServer::ChatSendFile { envelope, stored: StoredFile { file, .. } } => {
             Some((envelope, format!("{}/{}/{}", file.file_name, file.file_size, file.file_md5)))
         }
         _ => None,

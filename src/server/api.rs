@@ -195,6 +195,7 @@ const TABLE: &[Route] = &[
     Route { path: "/quitGroup",             methods: CHANGES, function: LoggedIn(quit_group) },
     Route { path: "/getNoHandleMessages",   methods: READS,   function: LoggedIn(get_no_handle_messages) },
     Route { path: "/messageHandle",         methods: CHANGES, function: LoggedIn(message_handle) },
+    Route { path: "/downloadFileSuccess",   methods: CHANGES, function: LoggedIn(download_file_success) },
     Route { path: "/getChatRecords",        methods: READS,   function: LoggedIn(get_chat_records) },
 ];
 
@@ -374,6 +375,11 @@ fn get_no_handle_messages(call: &Call, session: &Session) -> Result<Response, Re
 fn message_handle(call: &Call, session: &Session) -> Result<Response, Refusal> {
     let (id, accept) = (call.fields.number("msgId")?, call.fields.flag("accept")?);
     people::answer_request(call.server, session.uid, id, accept)?;
+    done()
+}
+
+fn download_file_success(call: &Call, session: &Session) -> Result<Response, Refusal> {
+    call.server.store.file_arrived(session.uid, call.fields.number("msgId")?)?;
     done()
 }
 

@@ -5,16 +5,18 @@
 //! side and reads on for a moment. Not here: what a request's fields may be (fields.rs), who is friends with whom
 //! (people.rs). Start with `serve`; the way of one message is `chat_send_msg`.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::fields;
 use crate::http::Response;
 use crate::limits::{
-    BACKLOG_PAGE, BACKLOG_ROUNDS, DATABASE_AGAIN, IDLE_DEADLINE, LINGER_DEADLINE, LOGIN_DEADLINE,
-    MAX_STRANGERS, MAX_STRANGERS_EACH, PING_AFTER, patiently,
+    BACKLOG_PAGE, BACKLOG_ROUNDS, DATABASE_AGAIN, FILE_CHUNK_SIZE, IDLE_DEADLINE, LINGER_DEADLINE,
+    LOGIN_DEADLINE, MAX_STRANGERS, MAX_STRANGERS_EACH, PING_AFTER, patiently,
 };
-use crate::message::{ChatSendMsg, Code, Envelope, FromClient, FromServer, Refusal, User, encode};
+use crate::message::{ChatSendMsg, Code, FromClient, FromServer, Refusal, User, encode};
+use crate::server::files::{Download, Transfer};
 use crate::server::online::{Item, Outbox};
 use crate::server::sessions::Session;
 use crate::server::{Seat, Server, people, spawn};
@@ -34,6 +36,10 @@ struct Client {
     stranger: Option<Seat>,
     /// Whose connection this is, after LOGIN.
     user: Option<(User, Session)>,
+    /// What it is about, after RESUME.
+    transfer: Option<Transfer>,
+    /// Bytes that had been sent when that was last looked at.
+    sent: u64,
     /// When the store last let it go on.
     busy_until: Instant,
     /// Messages on their way to the disk, in order, each with its clientNo: those that came together.
@@ -68,9 +74,19 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
     if let Err(error) = started {
         return server.troubles.warn(&format!("no thread for a client: {error}"));
     }
-    let (stranger, user, busy_until, begun) = (Some(stranger), None, Instant::now(), Vec::new());
-    let mut client =
-        Client { server, socket, receiver, outbox, login_deadline, stranger, user, busy_until, begun };
+    let mut client = Client {
+        server,
+        socket,
+        receiver,
+        outbox,
+        login_deadline,
+        stranger: Some(stranger),
+        user: None,
+        transfer: None,
+        sent: 0,
+        busy_until: Instant::now(),
+        begun: Vec::new(),
+    };
     client.read_all();
 }
 
@@ -88,8 +104,10 @@ impl Client {
             if self.outbox.is_closing() {
                 continue; // nothing is done after the last word; the writing thread ends this soon
             }
-            let (client_no, request) = fields::parse(&body);
-            let goes_on = match request.and_then(|request| self.handle(request)) {
+            let (json, raw) =
+                if self.transfer.is_some() { fields::split_chunk(&body) } else { (&body[..], &[][..]) };
+            let (client_no, request) = fields::parse(json);
+            let goes_on = match request.and_then(|request| self.handle(request, raw)) {
                 Ok(Some(answer)) => self.answer(answer),
                 Ok(None) => true,
                 Err(refusal) => self.answer(FromServer::Error { client_no, refusal }),
@@ -110,10 +128,10 @@ impl Client {
             }
             let last_byte = self.receiver.last_byte().max(self.busy_until); // who waits for us is not silent
             let ping_is_due = self.user.is_some() && pinged_at != Some(last_byte);
-            let deadline = match self.user {
-                None => self.login_deadline,
-                Some(_) if ping_is_due => last_byte + patiently(PING_AFTER, patience),
-                Some(_) => last_byte + patiently(IDLE_DEADLINE, patience),
+            let deadline = match self.stranger {
+                Some(_) => self.login_deadline,
+                None if ping_is_due => last_byte + patiently(PING_AFTER, patience),
+                None => last_byte + patiently(IDLE_DEADLINE, patience),
             };
             let received = self.receiver.receive(&self.socket, deadline);
             match received {
@@ -121,6 +139,7 @@ impl Client {
                     body.iter().for_each(|body| self.server.traffic.came(body.len()));
                     return body;
                 }
+                Err(error) if error.is_timeout() && self.has_sent() => self.busy_until = Instant::now(),
                 Err(error) if error.is_timeout() && ping_is_due => {
                     pinged_at = Some(last_byte);
                     self.answer(FromServer::Ping);
@@ -133,13 +152,24 @@ impl Client {
         }
     }
 
+    /// Whether some of a file was sent since this was last asked: who takes that is not silent.
+    fn has_sent(&mut self) -> bool {
+        let sent = self.socket.bytes().0;
+        self.transfer.is_some() && std::mem::replace(&mut self.sent, sent) < sent
+    }
+
     /// Queues an answer behind those that are due before. False: the connection is over.
     fn answer(&mut self, message: FromServer) -> bool {
         self.finish_messages() && self.outbox.answer(&message, self.server.config.deadline(IDLE_DEADLINE))
     }
 
     /// Does one request: its answer, if it has one.
-    fn handle(&mut self, request: FromClient) -> Result<Option<FromServer>, Refusal> {
+    fn handle(&mut self, request: FromClient, raw: &[u8]) -> Result<Option<FromServer>, Refusal> {
+        if let Some(transfer) = &mut self.transfer {
+            let answer = transfer.handle(&self.server, &self.socket, request, raw);
+            self.busy_until = Instant::now(); // a long part takes a while to be looked through
+            return answer;
+        }
         let uid = self.use_session(); // whatever is asked, PONG too
         match request {
             FromClient::Register { client_no, user } => {
@@ -159,11 +189,12 @@ impl Client {
 
             FromClient::Pong => Ok(None),
 
-            FromClient::Resume { .. }
-            | FromClient::FileUpload(_)
+            FromClient::Resume { client_no, session_id } => self.resume(client_no, &session_id),
+
+            FromClient::FileUpload(_)
             | FromClient::FileDownload { .. }
             | FromClient::FileChunk { .. }
-            | FromClient::FileEnd { .. } => Err(Refusal::bad("type: this version sends no files")),
+            | FromClient::FileEnd { .. } => Err(Refusal::bad("type: files go over a connection of RESUME")),
         }
     }
 
@@ -196,12 +227,24 @@ impl Client {
         Ok(None)
     }
 
+    /// RESUME: this connection transfers files of a user who is logged in on another.
+    fn resume(&mut self, client_no: u64, session_id: &str) -> Result<Option<FromServer>, Refusal> {
+        if self.user.is_some() {
+            return Err(Refusal::bad("type: this connection is logged in already"));
+        }
+        self.transfer = Some(Transfer::begin(&self.server, session_id, &self.outbox)?);
+        self.receiver.after_login();
+        self.stranger = None;
+        Ok(Some(FromServer::Ack { client_no, id: None, send_time: None }))
+    }
+
     /// LOGOUT: the session ends; the ACK is the last word.
     fn logout(&mut self, client_no: u64) -> Result<Option<FromServer>, Refusal> {
         self.finish_messages();
         self.outbox.close(Some(&FromServer::Ack { client_no, id: None, send_time: None }));
         if let Some((_, session)) = &self.user {
             self.server.sessions.end(&session.id);
+            self.server.transfers.kick(session, "loggedOut", "logged out");
         }
         self.go_offline();
         Ok(None)
@@ -229,11 +272,8 @@ impl Client {
         let mut answers = Vec::new();
         for (client_no, begun) in std::mem::take(&mut self.begun) {
             answers.push(match self.server.store.finish(begun) {
-                Ok(Stored { envelope, msg_text, recipients }) => {
-                    for (to, id) in recipients {
-                        let (envelope, msg_text) = (Envelope { id, ..envelope.clone() }, msg_text.clone());
-                        self.server.online_users.deliver(to, &FromServer::ChatSendMsg { envelope, msg_text });
-                    }
+                Ok(stored) => {
+                    let Stored { envelope, .. } = self.server.online_users.deliver_stored(stored);
                     FromServer::Ack { client_no, id: Some(envelope.id), send_time: Some(envelope.send_time) }
                 }
                 // notFriends, noSuchUser, databaseDown …
@@ -252,6 +292,9 @@ impl Drop for Client {
         self.outbox.close(None);
         self.outbox.reader_ended();
         self.go_offline();
+        if let Some(transfer) = &self.transfer {
+            transfer.end(&self.server);
+        }
     }
 }
 
@@ -286,6 +329,10 @@ impl Writer {
             for item in items {
                 match item {
                     Item::Body(body) => frames.extend(self.seal(&body)),
+                    Item::Download(download) => {
+                        self.send(&std::mem::take(&mut frames))?;
+                        self.send_file(download)?;
+                    }
                     Item::Backlog(uid) => {
                         self.send(&std::mem::take(&mut frames))?;
                         self.send_backlog(uid)?;
@@ -334,6 +381,25 @@ impl Writer {
             }
         }
         Some(last_id)
+    }
+
+    /// A file from the disk to the socket, chunk by chunk: never queued, so that it takes no memory. A last word ends it.
+    fn send_file(&mut self, download: Download) -> Option<()> {
+        let Download { mut file, mut offset, size, client_no } = download;
+        while offset < size && !self.outbox.is_closing() {
+            let mut body = encode(&FromServer::FileChunk { offset });
+            body.push(b'\n');
+            let json = body.len();
+            let wanted = (size - offset).min(FILE_CHUNK_SIZE as u64);
+            let read = file.by_ref().take(wanted).read_to_end(&mut body);
+            if read.ok()? as u64 != wanted {
+                return None; // somebody has cut the file: the receiver would take it for damaged
+            }
+            offset += (body.len() - json) as u64;
+            let frame = self.seal(&body);
+            self.send(&frame)?;
+        }
+        if offset == size { self.send_message(&FromServer::FileEnd { client_no }) } else { Some(()) }
     }
 
     /// Reads from the database. While that is away, the connection stays: it asks again. None: the last word was said.

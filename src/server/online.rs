@@ -11,9 +11,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::limits::{OUTBOX_BYTES, OUTBOX_FRAMES};
-use crate::message::{FromServer, User, encode};
+use crate::message::{Envelope, FromServer, User, encode};
+use crate::server::files::Download;
 use crate::server::sessions::{Session, Sessions};
 use crate::socket::Socket;
+use crate::store::Stored;
 
 /// What waits for a client's writing thread.
 pub enum Item {
@@ -21,6 +23,8 @@ pub enum Item {
     Body(Arc<Vec<u8>>),
     /// Here stands, for the user just logged in, all that waits in the database.
     Backlog(u64),
+    /// Here goes a file.
+    Download(Download),
 }
 
 impl Item {
@@ -28,6 +32,9 @@ impl Item {
         Item::Body(Arc::new(encode(message)))
     }
 }
+
+/// KICKED of a session that a newer LOGIN has ended: code and text.
+pub const ELSEWHERE: (&str, &str) = ("loggedInElsewhere", "logged in at another place");
 
 /// The queue between whoever has something for a client and the thread that writes to it.
 pub struct Outbox {
@@ -98,6 +105,13 @@ impl Outbox {
             queue = self.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         self.put(&mut queue, Item::body(message))
+    }
+
+    /// Puts in an answer, and behind it a file.
+    pub fn answer_with_file(&self, message: &FromServer, download: Download) {
+        let mut queue = self.queue();
+        self.put(&mut queue, Item::body(message));
+        self.put(&mut queue, Item::Download(download));
     }
 
     fn put(&self, queue: &mut Queue, item: Item) -> bool {
@@ -187,7 +201,7 @@ impl OnlineUsers {
     /// waited second; all that is pushed from this moment on stands behind. The connection of an earlier session is
     /// closed with a last word; so is this one, if a later LOGIN has ended its session already.
     pub fn enter(&self, session: &Session, sessions: &Sessions, outbox: &Arc<Outbox>, login_ok: &FromServer) {
-        let elsewhere = kicked("loggedInElsewhere", "logged in at another place");
+        let elsewhere = kicked(ELSEWHERE.0, ELSEWHERE.1);
         let mut by_uid = self.by_uid();
         let is_replaced = sessions.use_session(&session.id).is_none();
         let mut queue = outbox.queue();
@@ -225,11 +239,20 @@ impl OnlineUsers {
         true
     }
 
+    /// Delivers a message that is on the disk to whom it is for, each under their own id.
+    pub fn deliver_stored(&self, stored: Stored) -> Stored {
+        for &(to, id) in &stored.recipients {
+            let envelope = Envelope { id, ..stored.envelope.clone() };
+            self.deliver(to, &stored.content.clone().pushed(envelope));
+        }
+        stored
+    }
+
     /// Station 5 of a message: puts it into the queue of a user who is online. Every push goes through `push_all`.
     pub fn deliver(&self, uid: u64, message: &FromServer) {
         let body = Arc::new(encode(message));
         // The backlog brings a message in any case, but a request may be answered before the backlog comes to it.
-        let is_stored = matches!(message, FromServer::ChatSendMsg { .. });
+        let is_stored = matches!(message, FromServer::ChatSendMsg { .. } | FromServer::ChatSendFile { .. });
         push_all(&self.by_uid(), &[uid], &body, is_stored);
     }
 
@@ -280,6 +303,7 @@ fn push_all(by_uid: &HashMap<u64, Online>, uids: &[u64], body: &Arc<Vec<u8>>, is
 }
 
 /// The last word to a connection whose session has ended.
-fn kicked(code: &str, text: &str) -> FromServer {
+/// The last word to a connection whose session ends.
+pub fn kicked(code: &str, text: &str) -> FromServer {
     FromServer::Kicked { code: code.to_owned(), text: text.to_owned() }
 }

@@ -47,6 +47,7 @@ pub fn serve(server: &Server) {
             "/quit" => {
                 tell(server, "the server ends");
                 server.online_users.close_all();
+                server.transfers.close_all();
                 wait_for_goodbyes(server);
                 say("goodbye");
                 std::process::exit(0);

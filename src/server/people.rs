@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use crate::md5_check::{password_digest, password_matches};
 use crate::message::{Changes, Code, Friend, FromServer, NewPwd, NewUser, Refusal, User};
+use crate::server::online::ELSEWHERE;
 use crate::server::sessions::Session;
 use crate::server::{Server, groups, pictures};
 use crate::store::{Answered, Asked};
@@ -82,7 +83,11 @@ fn bad_login() -> Refusal {
 /// A session for a user whose password was right. Another of theirs may end by it.
 pub fn begin_session(server: &Server, uid: u64, is_chat: bool) -> Session {
     let connected = server.online_users.session_of(uid).map(|session| session.id);
-    let (session, unused) = server.sessions.begin(uid, is_chat, connected.as_deref());
+    let (session, replaced, unused) = server.sessions.begin(uid, is_chat, connected.as_deref());
+    if let Some(replaced) = replaced {
+        let (code, text) = ELSEWHERE;
+        server.transfers.kick(&replaced, code, text); // its chat connection hears it from `online_users`
+    }
     if let Some(unused) = unused {
         kick(server, &unused, "unused", "too many sessions: this one was unused longest");
     }
@@ -112,6 +117,7 @@ pub fn end_session(server: &Server, session: &Session, code: &str, text: &str) {
 }
 
 fn kick(server: &Server, session: &Session, code: &str, text: &str) {
+    server.transfers.kick(session, code, text);
     if server.online_users.kick(session, code, text) {
         tell_state(server, session.uid);
     }

@@ -38,16 +38,20 @@ impl Sessions {
     }
 
     /// A new session. One over chat ends the user's chat session before it, silently: its connection is closed when this
-    /// one's enters `online_users`. Also the session that ends where it would be a ninth: the one unused longest, but
-    /// `connected`, the id of the user's session that has a connection now, last of all.
-    pub fn begin(&self, uid: u64, is_chat: bool, connected: Option<&str>) -> (Session, Option<Session>) {
+    /// one's enters `online_users`. Also that one, and the session that ends where it would be a ninth: the one unused longest,
+    /// but `connected`, the id of the user's session that has a connection now, last of all.
+    pub fn begin(
+        &self,
+        uid: u64,
+        is_chat: bool,
+        connected: Option<&str>,
+    ) -> (Session, Option<Session>, Option<Session>) {
         let id = hex(&random_bytes::<16>());
         let session = Session { id, uid, is_chat, last_used: Instant::now() };
         let mut by_id = self.by_id();
-        by_id.retain(|_, other| {
-            let is_replaced = other.uid == uid && is_chat && other.is_chat;
-            !is_replaced && other.last_used.elapsed() <= SESSION_LIFE
-        });
+        by_id.retain(|_, other| other.last_used.elapsed() <= SESSION_LIFE);
+        let is_replaced = |_: &String, other: &mut Session| other.uid == uid && is_chat && other.is_chat;
+        let replaced = by_id.extract_if(is_replaced).map(|(_, other)| other).last();
 
         let of_user: Vec<&Session> = by_id.values().filter(|other| other.uid == uid).collect();
         let is_full = of_user.len() >= SESSIONS_PER_USER;
@@ -57,7 +61,7 @@ impl Sessions {
             by_id.remove(&other.id);
         }
         by_id.insert(session.id.clone(), session.clone());
-        (session, unused)
+        (session, replaced, unused)
     }
 
     /// The session of an id, which is used by that. One that nobody used for `SESSION_LIFE` ends here instead.

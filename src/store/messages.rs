@@ -11,19 +11,59 @@ use std::sync::PoisonError;
 use super::driver::{Connection, Failure, Row, Value, places};
 use super::writer::{Job, Message};
 use super::{
-    Begun, COLUMNS, FRIEND, JOIN, MESSAGES, NOT_THERE, PAGE, SAID, Store, Trouble, by_rule, envelope, groups,
-    pair, pushed, require_user,
+    Begun, COLUMNS, FRIEND, JOIN, MESSAGES, NOT_THERE, PAGE, SAID, Store, Trouble, by_rule, content,
+    envelope, groups, pair, pushed, require_user,
 };
 use crate::clock::now_ms;
 use crate::limits::MAX_SEARCHED;
-use crate::message::{ChatSendMsg, Code, Envelope, FromServer, Record, Refusal};
+use crate::message::{ChatSendMsg, Code, Envelope, FromServer, Record, Refusal, StoredFile};
+
+/// What a message holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// msgText.
+    Text(String),
+    /// A file, which is on the disk before its message is.
+    File(StoredFile),
+}
+
+impl Content {
+    /// As it is pushed.
+    pub fn pushed(self, envelope: Envelope) -> FromServer {
+        match self {
+            Content::Text(msg_text) => FromServer::ChatSendMsg { envelope, msg_text },
+            Content::File(stored) => FromServer::ChatSendFile { envelope, stored },
+        }
+    }
+}
+
+/// A message that is to be stored.
+pub struct NewMessage {
+    /// The number of the request that stores it.
+    pub client_no: u64,
+    /// False: `to_id` is a group.
+    pub is_friend: bool,
+    /// A uid or a gId.
+    pub to_id: u64,
+    /// TEXT, EMOJI, PICTURE or FILE.
+    pub msg_type: String,
+    /// What it holds.
+    pub content: Content,
+}
+
+impl From<ChatSendMsg> for NewMessage {
+    fn from(request: ChatSendMsg) -> NewMessage {
+        let ChatSendMsg { client_no, is_friend, to_id, msg_type, msg_text, .. } = request;
+        NewMessage { client_no, is_friend, to_id, msg_type, content: Content::Text(msg_text) }
+    }
+}
 
 /// A message that was stored, or had been stored before.
 pub struct Stored {
-    /// What it says, with the sender's id of it and the server's time.
+    /// Who sent it to whom, with the sender's id of it and the server's time.
     pub envelope: Envelope,
-    /// The text.
-    pub msg_text: String,
+    /// What it holds.
+    pub content: Content,
     /// Who is to get it, and under which id; empty where the same request came before.
     pub recipients: Recipients,
 }
@@ -67,11 +107,48 @@ pub type Recipients = Vec<(u64, u64)>;
 type Groups = HashMap<u64, Vec<u64>>;
 
 impl Store {
-    /// CHAT_SEND_MSG: hands it to the thread that writes, and does not wait: what is begun together shares one flush of
-    /// the disk. The same request (fromUid, clientNo) again gives the same answer and does nothing. For `finish`:
+    /// CHAT_SEND_MSG and FILE_END: hands it to the thread that writes, and does not wait: what is begun together shares one
+    /// flush of the disk. The same request (fromUid, clientNo) again gives the same answer and does nothing. For `finish`:
     /// `badRequest` where the number was used for another one, `notFriends`, `noSuchUser`, `noSuchGroup`.
-    pub fn begin_message(&self, from: u64, request: ChatSendMsg) -> Begun<Stored> {
-        self.begin(|answer| Job::Message(Message { from, request, answer }))
+    pub fn begin_message(&self, from: u64, new: impl Into<NewMessage>) -> Begun<Stored> {
+        let new = new.into();
+        self.begin(|answer| Job::Message(Message { from, new, answer }))
+    }
+
+    /// Whether `from` may send something there now: `notFriends`, `noSuchUser`, `noSuchGroup`, `notMember`.
+    pub fn may_send(&self, from: u64, is_friend: bool, to_id: u64) -> Result<(), Refusal> {
+        self.read(|db| {
+            let to = [Addressed { from, is_friend, to_id }];
+            let (friends, groups) = (friendships(db, &to)?, members_of(db, &to)?);
+            require_addressee(db, to[0], &friends, &groups)
+        })
+    }
+
+    /// The id of the file that `from` has sent by a FILE_END with this number. `badRequest` where that number stored none.
+    pub fn sent_file(&self, from: u64, client_no: u64) -> Result<u64, Refusal> {
+        let rows = self.read(|db| Ok(rows_by_key(db, &[[from, client_no]])?))?;
+        let row = rows.get(&[from, client_no]).filter(|row| matches!(content(row), Content::File(_)));
+        row.map(|row| row.number(0))
+            .ok_or_else(|| Refusal::bad("clientNo: no file was stored by this number"))
+    }
+
+    /// The file of message `id`, which was sent to `uid` or by them. `noSuchMessage`.
+    pub fn file_of(&self, uid: u64, id: u64) -> Result<StoredFile, Refusal> {
+        let sql = format!("SELECT {COLUMNS} {MESSAGES} WHERE m.id = ? AND (m.toUid = ? OR m.fromUid = ?)");
+        let rows = self.rows(&sql, &[id, uid, uid].map(Value::from))?;
+        match rows.first().map(content) {
+            Some(Content::File(stored)) => Ok(stored),
+            _ => Err(no_such_file_message(id)),
+        }
+    }
+
+    /// /downloadFileSuccess: the file of this message to `uid` has arrived, so it is handled. `noSuchMessage`.
+    pub fn file_arrived(&self, uid: u64, id: u64) -> Result<(), Refusal> {
+        let sql = "SELECT id FROM message WHERE id = ? AND toUid = ? AND fileName IS NOT NULL";
+        if self.rows(sql, &[id, uid].map(Value::from))?.is_empty() {
+            return Err(no_such_file_message(id));
+        }
+        self.mark_received(uid, &[id])
     }
 
     /// CHAT_RECEIVED: these messages to `uid` are handled. Other ids and requests stay as they are.
@@ -199,14 +276,15 @@ pub fn add_messages(
 ) -> Result<Vec<Result<Stored, Refusal>>, Failure> {
     let keys: Vec<[u64; 2]> = messages.iter().map(Message::key).collect();
     let mut rows = rows_by_key(db, &keys)?;
-    let friends = friendships(db, messages)?;
-    let groups = members_of(db, messages)?;
+    let addressed: Vec<Addressed> = messages.iter().map(Addressed::of).collect();
+    let friends = friendships(db, &addressed)?;
+    let groups = members_of(db, &addressed)?;
     let mut known: HashSet<[u64; 2]> = rows.keys().copied().collect();
     let mut checks = Vec::new();
     let mut new = Vec::new();
-    for message in messages {
+    for (message, to) in messages.iter().zip(addressed) {
         let is_new = !known.contains(&message.key());
-        let check = if is_new { by_rule(require_addressee(db, message, &friends, &groups))? } else { Ok(()) };
+        let check = if is_new { by_rule(require_addressee(db, to, &friends, &groups))? } else { Ok(()) };
         if is_new && check.is_ok() {
             known.insert(message.key()); // the same request may be in the batch again
             new.push(message);
@@ -223,7 +301,7 @@ pub fn add_messages(
         let key = message.key();
         outcomes.push(match (check, rows.get(&key)) {
             (Err(refusal), _) => Err(refusal),
-            (Ok(is_new), Some(row)) => require_same(&message.request, row).map(|()| {
+            (Ok(is_new), Some(row)) => require_same(&message.new, row).map(|()| {
                 let is_told = (is_new || in_doubt.contains(&key)) && told.insert(key);
                 stored(row, is_told)
             }),
@@ -241,6 +319,10 @@ pub fn add_messages(
     Ok(outcomes)
 }
 
+fn no_such_file_message(id: u64) -> Refusal {
+    Refusal::new(Code::NoSuchMessage, format!("msgId: there is no file {id} for you"))
+}
+
 /// As the trace says it: `handled 7`, `handled 7 and 2 more`.
 fn handled(ids: &[u64]) -> String {
     let more = if ids.len() > 1 { format!(" and {} more", ids.len() - 1) } else { String::new() };
@@ -250,13 +332,21 @@ fn handled(ids: &[u64]) -> String {
 /// A row for the recipient, or for each member of the group; the sender's is handled.
 fn insert_messages(db: &mut Connection, new: &[&Message], groups: &Groups) -> Result<(), Failure> {
     let insert = "INSERT INTO message \
-                  (fromUid, toUid, type, gId, handle, handleTime, sendTime, clientNo, msgType, msgText) VALUES";
+                  (fromUid, toUid, type, gId, handle, handleTime, sendTime, clientNo, msgType, \
+                  msgText, fileName, fileSize, fileMd5, filePath) VALUES";
     let now = now_ms();
     let mut private = Vec::new();
-    for Message { from, request, .. } in new {
+    for Message { from, new, .. } in new {
+        let holds = match &new.content {
+            Content::Text(text) => [text.as_str().into(), Value::Null, Value::Null, Value::Null, Value::Null],
+            Content::File(StoredFile { file, file_path }) => {
+                let (name, size) = (file.file_name.as_str().into(), file.file_size.into());
+                [Value::Null, name, size, file.file_md5.as_str().into(), file_path.as_str().into()]
+            }
+        };
         let row = |to: u64, g_id: Option<u64>| {
             let is_own = g_id.is_some() && to == *from;
-            vec![
+            let mut row = vec![
                 Value::from(*from),
                 to.into(),
                 SAID.into(),
@@ -264,13 +354,14 @@ fn insert_messages(db: &mut Connection, new: &[&Message], groups: &Groups) -> Re
                 u64::from(is_own).into(),
                 if is_own { now.into() } else { Value::Null },
                 now.into(),
-                request.client_no.into(),
-                request.msg_type.as_str().into(),
-                request.msg_text.as_str().into(),
-            ]
+                new.client_no.into(),
+                new.msg_type.as_str().into(),
+            ];
+            row.extend(holds.iter().cloned());
+            row
         };
-        let to = request.to_id;
-        match groups.get(&to).filter(|_| !request.is_friend) {
+        let to = new.to_id;
+        match groups.get(&to).filter(|_| !new.is_friend) {
             // One message at a time: its text is there for each member.
             Some(members) => {
                 db.insert(insert, &members.iter().map(|&member| row(member, Some(to))).collect::<Vec<_>>())?;
@@ -287,7 +378,7 @@ pub fn rows_by_key(db: &mut Connection, keys: &[[u64; 2]]) -> Result<HashMap<[u6
         "SELECT {COLUMNS} {MESSAGES} WHERE (m.gId IS NULL OR m.toUid = m.fromUid) AND (m.fromUid, m.clientNo)"
     );
     let rows = db.rows_of_pairs(&sql, keys)?;
-    Ok(rows.into_iter().map(|row| ([row.number(2), row.number(11)], row)).collect())
+    Ok(rows.into_iter().map(|row| ([row.number(2), row.number(15)], row)).collect())
 }
 
 /// What the sender of the message in `row` is told, and, if it is private, the recipient.
@@ -295,7 +386,7 @@ fn stored(row: &Row, is_told: bool) -> Stored {
     let envelope = envelope(row);
     let recipients =
         if is_told && envelope.is_friend { vec![(envelope.to_id, envelope.id)] } else { Vec::new() };
-    Stored { envelope, msg_text: row.text(8), recipients }
+    Stored { envelope, content: content(row), recipients }
 }
 
 /// By key of each message to a group: all members but the sender, and the id of each one's row.
@@ -310,18 +401,31 @@ fn members_told(db: &mut Connection, keys: &[[u64; 2]]) -> Result<HashMap<[u64; 
     Ok(members)
 }
 
+/// From whom to whom something is to go.
+#[derive(Clone, Copy)]
+pub struct Addressed {
+    pub from: u64,
+    pub is_friend: bool,
+    pub to_id: u64,
+}
+
+impl Addressed {
+    fn of(message: &Message) -> Addressed {
+        Addressed { from: message.from, is_friend: message.new.is_friend, to_id: message.new.to_id }
+    }
+}
+
 /// Which of the senders and recipients are friends, by `pair`.
-pub fn friendships(db: &mut Connection, messages: &[Message]) -> Result<HashSet<[u64; 2]>, Failure> {
-    let private = messages.iter().filter(|message| message.request.is_friend);
-    let pairs: Vec<[u64; 2]> = private.map(|message| pair(message.from, message.request.to_id)).collect();
+pub fn friendships(db: &mut Connection, to: &[Addressed]) -> Result<HashSet<[u64; 2]>, Failure> {
+    let private = to.iter().filter(|to| to.is_friend);
+    let pairs: Vec<[u64; 2]> = private.map(|to| pair(to.from, to.to_id)).collect();
     let rows = db.rows_of_pairs("SELECT uid, friendId FROM friends WHERE (uid, friendId)", &pairs)?;
     Ok(rows.iter().map(|row| pair(row.number(0), row.number(1))).collect())
 }
 
 /// The members of the groups to which messages go, as far as there are such groups.
-fn members_of(db: &mut Connection, messages: &[Message]) -> Result<Groups, Failure> {
-    let to_groups = messages.iter().filter(|message| !message.request.is_friend);
-    let ids: HashSet<u64> = to_groups.map(|message| message.request.to_id).collect();
+fn members_of(db: &mut Connection, to: &[Addressed]) -> Result<Groups, Failure> {
+    let ids: HashSet<u64> = to.iter().filter(|to| !to.is_friend).map(|to| to.to_id).collect();
     let mut groups = Groups::new();
     for g_id in ids {
         if let Ok(group) = by_rule(groups::group(db, g_id))? {
@@ -331,31 +435,30 @@ fn members_of(db: &mut Connection, messages: &[Message]) -> Result<Groups, Failu
     Ok(groups)
 }
 
-/// The number of `request` was used for what stands in `row`: that must be the same.
-fn require_same(request: &ChatSendMsg, row: &Row) -> Result<(), Refusal> {
+/// The number of `new` was used for what stands in `row`: that must be the same.
+fn require_same(new: &NewMessage, row: &Row) -> Result<(), Refusal> {
     let Envelope { is_friend, to_id, msg_type, .. } = envelope(row);
-    let is_same = (is_friend, to_id) == (request.is_friend, request.to_id)
-        && msg_type == request.msg_type
-        && row.text(8) == request.msg_text;
+    let is_same = (is_friend, to_id) == (new.is_friend, new.to_id)
+        && msg_type == new.msg_type
+        && content(row) == new.content;
     if is_same { Ok(()) } else { Err(Refusal::bad("clientNo: was used for another message")) }
 }
 
 /// A new message may go to a friend, or to a group of one's own.
 fn require_addressee(
     db: &mut Connection,
-    message: &Message,
+    Addressed { from, is_friend, to_id: to }: Addressed,
     friends: &HashSet<[u64; 2]>,
     groups: &Groups,
 ) -> Result<(), Trouble> {
-    let to = message.request.to_id;
-    if !message.request.is_friend {
+    if !is_friend {
         return match groups.get(&to) {
-            Some(members) if members.contains(&message.from) => Ok(()),
+            Some(members) if members.contains(&from) => Ok(()),
             Some(_) => Err(Refusal::new(Code::NotMember, "toId: not a group of yours").into()),
             None => Err(Refusal::new(Code::NoSuchGroup, format!("toId: there is no group {to}")).into()),
         };
     }
-    if friends.contains(&pair(message.from, to)) {
+    if friends.contains(&pair(from, to)) {
         return Ok(());
     }
     require_user(db, to)?;
@@ -364,10 +467,10 @@ fn require_addressee(
 
 /// A row of a message as /getChatRecords shows it.
 fn record(row: &Row) -> Record {
-    let handle_time = row.number(13);
+    let handle_time = row.number(17);
     Record {
         message: pushed(row),
-        handle: row.number(12),
+        handle: row.number(16),
         handle_time: (handle_time > 0).then_some(handle_time),
     }
 }

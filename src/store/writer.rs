@@ -14,24 +14,24 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 
 use super::driver::{self, Connection, Failure};
-use super::messages::add_messages;
+use super::messages::{NewMessage, add_messages};
 use super::{Counts, Stored, Trouble, by_rule};
 use crate::config::Database;
 use crate::limits::{DATABASE_BATCH, DATABASE_PING};
-use crate::message::{ChatSendMsg, Refusal};
+use crate::message::Refusal;
 use crate::trace::{Note, Trace};
 
-/// CHAT_SEND_MSG on its way to the disk.
+/// CHAT_SEND_MSG, or FILE_END, on its way to the disk.
 pub struct Message {
     pub from: u64,
-    pub request: ChatSendMsg,
+    pub new: NewMessage,
     pub answer: Sender<Result<Stored, Trouble>>,
 }
 
 impl Message {
     /// fromUid and clientNo, by which the message is known for ever.
     pub fn key(&self) -> [u64; 2] {
-        [self.from, self.request.client_no]
+        [self.from, self.new.client_no]
     }
 }
 

@@ -203,6 +203,13 @@ impl Peer {
         self.request(json!({"type": "LOGIN", "loginName": login_name, "pwd": pwd}))
     }
 
+    /// From here on this connection transfers files of a session; longer frames are taken.
+    pub fn resume(&mut self, session_id: &str) {
+        let answer = self.request(json!({"type": "RESUME", "sessionId": session_id}));
+        assert_eq!(answer["type"], "ACK", "RESUME: {answer}");
+        self.frame_limit = MAX_FRAME;
+    }
+
     /// A text to a friend, with a number of its own: the same request can be sent again.
     pub fn text_to(&mut self, to_id: u64, text: &str) -> Value {
         json!({"type": "CHAT_SEND_MSG", "clientNo": self.next_client_no(), "isFriend": true, "toId": to_id,
