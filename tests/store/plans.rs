@@ -4,8 +4,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use super::messages::{friendships, rows_by_key};
-use super::writer::Message;
+use super::messages::{Addressed, friendships, rows_by_key};
 use super::*;
 use crate::limits::MAX_IDS;
 use crate::message::{ChatSendMsg, NewUser};
@@ -96,11 +95,10 @@ fn explain_all(place: &Database, explain: &str, column: usize, verdict: impl Fn(
     use_everything(&store);
     drop(store);
     let mut db = driver::open_to_read(place).unwrap();
-    let message =
-        |number: u64| Message { from: number % USERS + 1, request: hello(number, 2), answer: channel().0 };
-    let many: Vec<Message> = (0..100).map(message).collect();
-    rows_by_key(&mut db, &many.iter().map(Message::key).collect::<Vec<_>>()).unwrap();
-    friendships(&mut db, &many).unwrap();
+    let from = |number: u64| number % USERS + 1;
+    rows_by_key(&mut db, &(0..100).map(|number| [from(number), number]).collect::<Vec<_>>()).unwrap();
+    let to = |number: u64| Addressed { from: from(number), is_friend: true, to_id: 2 };
+    friendships(&mut db, &(0..100).map(to).collect::<Vec<_>>()).unwrap();
     let noted = std::mem::take(&mut *NOTED.lock().unwrap());
 
     let mut seen = HashSet::new();
@@ -172,6 +170,10 @@ fn use_everything(store: &Store) {
     store.mark_received(2, &[1]).unwrap();
     store.mark_received(2, &(1..=MAX_IDS as u64).collect::<Vec<_>>()).unwrap();
     store.last_unhandled(2).unwrap();
+    store.may_send(1, true, 2).unwrap();
+    let _ = store.sent_file(1, 7);
+    let _ = store.file_of(2, 1);
+    let _ = store.file_arrived(2, 1);
     store.unread(2).unwrap();
     store.friends(1).unwrap();
     store.user(1).unwrap();
