@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::http::Channel;
 use crate::limits::{HTTP_PIECE, MAX_FRAME_BEFORE_LOGIN};
 use crate::socket::Socket;
-use crate::trace::HttpView;
+use crate::trace::{HttpView, View};
 use crate::wire::{FRAME_OVERHEAD, Receiver, Sender};
 
 /// HTTP on a plain TCP connection.
@@ -63,6 +63,15 @@ impl Channel for PlainChannel {
 
     fn end(&mut self) {
         self.socket.end();
+    }
+}
+
+impl SealedChannel {
+    /// From here on the frames carry HTTP.
+    pub fn with_http(mut self) -> SealedChannel {
+        self.sender.view = View::Http(HttpView::default());
+        self.receiver.view = View::Http(HttpView::default());
+        self
     }
 }
 

@@ -18,7 +18,7 @@ use crate::client::{self, screen::Look, words::Words};
 use crate::config::{Config, Database};
 use crate::harmless::obeys_escapes;
 use crate::lan;
-use crate::limits::{DEMO_DEADLINE, SHORT_PAUSE, USUAL_WIDTH, patiently};
+use crate::limits::{DEMO_DEADLINE, DEMO_QUIET, SHORT_PAUSE, USUAL_WIDTH, patiently};
 use crate::md5_check::{hex, random_bytes};
 use crate::server;
 use crate::trace::{Level, Trace, coloured};
@@ -50,6 +50,11 @@ const TOUR: &[(&str, &[Act])] = &[
             Types("alice", "/register alice 123456 Alice"),
             Sees("alice", "Alice"),
             Sees("alice", NOTHING_YET),
+        ],
+    ),
+    (
+        "demo.others",
+        &[
             Enters("bob"),
             Types("bob", "/register bob 654321 Bob"),
             Sees("bob", "Bob"),
@@ -190,6 +195,7 @@ impl Stage {
         for (number, (title, acts)) in (1..).zip(TOUR) {
             let title = words.say(title, &[]);
             if is_paused {
+                thread::sleep(DEMO_QUIET); // the last lines of the step before
                 show(&words.say("demo.pause", &[]));
                 let _ = io::stdin().lock().read_line(&mut String::new());
             }

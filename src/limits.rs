@@ -90,6 +90,8 @@ pub const SHOWN_BODY: usize = 4 * 1024;
 pub const SHOWN_KIND: usize = 20;
 /// The demo waits so long for what is to be seen, and at the end for its threads. demo.rs.
 pub const DEMO_DEADLINE: Duration = Duration::from_secs(10);
+/// Before the demo waits for Enter. demo.rs.
+pub const DEMO_QUIET: Duration = Duration::from_millis(300);
 /// A connection through `tap` ends after so long. tap.rs.
 pub const TAP_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Notices that a client can show again. client/settings.rs.

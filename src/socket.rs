@@ -125,16 +125,19 @@ impl Socket {
     /// what came.
     pub fn recv(&self, buffer: &mut [u8], deadline: Instant) -> io::Result<usize> {
         self.note(&Note::default()); // nobody had anything to say of the last one
-        loop {
-            wait_until(deadline, &self.recv_timeout, |timeout| self.stream.set_read_timeout(Some(timeout)))?;
-            let received = (&self.stream).read(buffer);
-            if received.as_ref().is_err_and(is_pause) {
-                continue;
+        let received = loop {
+            let timeout = |timeout| self.stream.set_read_timeout(Some(timeout));
+            let received = match wait_until(deadline, &self.recv_timeout, timeout) {
+                Ok(()) => (&self.stream).read(buffer),
+                Err(error) => break Err(error),
+            };
+            if !received.as_ref().is_err_and(is_pause) {
+                break received;
             }
-            self.lines.received(buffer.len(), &received);
-            self.received.fetch_add(*received.as_ref().unwrap_or(&0) as u64, Relaxed);
-            return received;
-        }
+        };
+        self.lines.received(buffer.len(), &received);
+        self.received.fetch_add(*received.as_ref().unwrap_or(&0) as u64, Relaxed);
+        received
     }
 
     /// Tells the trace what the last recv has brought.
@@ -190,6 +193,7 @@ impl Socket {
     /// Sends a last word, ends our side, and reads on until the peer closes or `deadline` passes: a close with unread
     /// bytes would send a reset, and that makes some systems throw away the last word too.
     pub fn last_word(&self, bytes: &[u8], deadline: Instant) {
+        self.note(&Note::default()); // of the recv that had to be answered so
         let note = HttpView::default().note(self.trace_level(), bytes, true);
         if self.send_noted(bytes, deadline, &note).is_ok() {
             self.end();

@@ -17,7 +17,7 @@ use crate::config::{Config, Own};
 use crate::limits::{ACCEPT_PAUSE, CONNECT_DEADLINE, MAX_FRAME, RECEIVE_PIECE, TAP_LIFE, patiently};
 use crate::md5_check::random_bytes;
 use crate::socket::{self, Socket};
-use crate::trace::{frame_rows, kind};
+use crate::trace::{body_row, frame_rows, kind};
 use crate::wire::{self, LENGTH_SIZE, MAC_SIZE, MAGIC, NONCE_SIZE, Receiver, Secret, receive_exactly};
 
 /// What happens to one frame.
@@ -77,18 +77,22 @@ pub fn run(
     tap.say(&format!("tap       listening on {address}, relaying to {server}\n{HELP}"));
 
     let of_keyboard = tap.clone();
-    thread::spawn(move || of_keyboard.read_commands(input));
+    named("keyboard".to_owned(), move || of_keyboard.read_commands(input))
+        .map_err(|error| error.to_string())?;
     for number in 1.. {
         let Ok(client) = socket::accept(&listener, &format!("c{number}")) else {
             thread::sleep(ACCEPT_PAUSE); // no descriptors left: never at full speed
             continue;
         };
-        let tap = tap.clone();
-        thread::spawn(move || {
-            if let Err(error) = relay(&tap, number, Arc::new(client)) {
-                tap.say(&format!("{number}: {error}"));
+        let of_relay = tap.clone();
+        let started = named(format!("in {number}"), move || {
+            if let Err(error) = relay(&of_relay, number, Arc::new(client)) {
+                of_relay.say(&format!("{number}: {error}"));
             }
         });
+        if let Err(error) = started {
+            tap.say(&format!("{number}: no thread: {error}"));
+        }
     }
     Ok(())
 }
@@ -125,6 +129,11 @@ fn parse(line: &str, has_number: bool) -> Result<Accident, String> {
     if rest.is_some() { Err(wrong("too many words")) } else { Ok(Accident { is_out, number, what }) }
 }
 
+/// A thread whose name the trace shows.
+fn named(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    thread::Builder::new().name(name).spawn(body).map(drop)
+}
+
 /// One connection: the hello of both ends is passed on and gives the keys; then each direction has a thread.
 fn relay(tap: &Arc<Tap>, connection: u64, client: Arc<Socket>) -> Result<(), String> {
     let config = &tap.config;
@@ -149,38 +158,55 @@ fn relay(tap: &Arc<Tap>, connection: u64, client: Arc<Socket>) -> Result<(), Str
         client_nonce: &client_hello[MAGIC.len()..],
         server_nonce,
     };
-    let knows = if secret.derive("server proof") == *proof {
-        "the passphrase is right"
-    } else {
-        "another passphrase: nothing can be read"
-    };
-    tap.say(&format!("{connection}: hello passed on; {knows}"));
+    let knows = secret.derive("server proof") == *proof;
+    let said = if knows { "the passphrase is right" } else { "another passphrase: nothing can be read" };
+    tap.say(&format!("{connection}: hello passed on; {said}"));
 
     let (mut of_client, mut of_server) = (secret.receiver("client"), secret.receiver("server"));
     of_client.after_login();
     of_server.after_login();
     let (tap_out, from, to) = (tap.clone(), client.clone(), server.clone());
-    thread::spawn(move || tap_out.pass(connection, true, &from, &to, of_client));
-    tap.pass(connection, false, &server, &client, of_server);
+    named(format!("out {connection}"), move || {
+        tap_out.pass(connection, true, &from, &to, (of_client, knows))
+    })
+    .map_err(text)?;
+    tap.pass(connection, false, &server, &client, (of_server, knows));
     Ok(())
 }
 
 impl Tap {
     /// One direction: frame after frame, until it ends.
-    fn pass(&self, connection: u64, is_out: bool, from: &Socket, to: &Socket, mut keys: Receiver) {
+    fn pass(
+        &self,
+        connection: u64,
+        is_out: bool,
+        from: &Socket,
+        to: &Socket,
+        (mut keys, knows): (Receiver, bool),
+    ) {
         let deadline = Instant::now() + TAP_LIFE;
         let direction = if is_out { "out" } else { "in" };
         for number in 0.. {
             let Ok(mut frame) = receive_frame(from, deadline) else { break };
             let body = keys.open(&frame).ok();
             let accident = self.accident(is_out, number);
-            let kind = body.as_deref().map_or_else(|| "unreadable".to_owned(), kind);
-            let mut rows = vec![format!("{connection}: {direction} {number} {kind}, {} bytes", frame.len())];
-            let mac = if body.is_some() { "right" } else { "wrong" };
-            rows.extend(
-                frame_rows(&wire::parts(&frame), mac, body.as_deref()).iter().map(|row| format!("  {row}")),
-            );
-            rows.extend(accident.map(|what| format!("  ! {}", self.damage(what, &mut frame))));
+            let kind = body.as_deref().map_or("unreadable".to_owned(), |body| kind(body).unwrap_or_default());
+            let mut rows =
+                vec![format!("{connection}: frame {number} {direction} {kind}, {} bytes", frame.len())];
+            let mac = match body {
+                Some(_) => format!("right: over sequence {number}, I, C"),
+                None if knows => "wrong".to_owned(),
+                None => "not checked: the passphrase is another".to_owned(),
+            };
+            rows.extend(frame_rows(&wire::parts(&frame), &mac).iter().map(|row| format!("  {row}")));
+            rows.extend(body.as_deref().map(|body| format!("  {}", body_row(body))));
+            if let Some(what) = accident {
+                rows.push(format!("  ! {}", self.damage(what, &mut frame)));
+                if matches!(what, What::Flip(_)) {
+                    let damaged = frame_rows(&wire::parts(&frame), "wrong, as it is passed on");
+                    rows.extend(damaged.iter().map(|row| format!("  {row}")));
+                }
+            }
             self.say(&rows.join("\n"));
             if let Some(What::Delay(time)) = accident {
                 thread::sleep(time);

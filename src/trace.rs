@@ -7,6 +7,7 @@
 //! Not here: the calls (socket.rs), when there is something to say (wire.rs, channel.rs, lan.rs, store/writer.rs).
 //! Start with `Trace::call`; trace/lines.rs puts it together for a socket, trace/parts.rs the parts.
 
+mod http;
 mod lines;
 mod parts;
 
@@ -18,8 +19,9 @@ use std::thread;
 
 use crate::harmless::obeys_escapes;
 
+pub use http::HttpView;
 pub use lines::{Lines, Outcome};
-pub use parts::{Frame, HttpView, Parts, datagram, frame_rows, frames, kind};
+pub use parts::{Frame, Parts, View, Wrong, body_row, datagram, frame_rows, frames, kind, length_row};
 
 /// How much of the wire to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -131,7 +133,7 @@ impl fmt::Debug for Trace {
 pub fn coloured(line: &str, shown: &str) -> String {
     let part = line.strip_prefix('[').and_then(|line| line.split_once("]   "));
     let part = part.map_or("", |(_, part)| part);
-    let colour = match part.split_once(' ').map(|(letter, text)| (letter, text.contains("wrong"))) {
+    let colour = match part.split_once(' ').map(|(letter, text)| (letter, text.ends_with("wrong"))) {
         Some(("L" | "Q", _)) => "33",              // yellow
         Some(("I", _)) => "35",                    // magenta
         Some(("C" | "H", _)) => "36",              // cyan

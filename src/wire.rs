@@ -13,7 +13,7 @@ use crate::des::{self, KeySchedule};
 use crate::limits::{MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, RECEIVE_PIECE};
 use crate::md5_check::{equal, hex, hmac_md5, random_bytes};
 use crate::socket::Socket;
-use crate::trace::{self, Frame, Level, Note, Parts};
+use crate::trace::{self, Frame, Level, Note, Parts, View, Wrong, length_row};
 
 /// The first 8 bytes of either side: name and version of the protocol.
 pub const MAGIC: [u8; 8] = *b"MINIM/1\n";
@@ -101,10 +101,13 @@ pub fn hello_as_client(
     let mut hello = [0; MAGIC.len() + NONCE_SIZE + MAC_SIZE];
     receive_hello(socket, &mut hello, deadline)?;
     let (server_nonce, proof) = hello[MAGIC.len()..].split_at(NONCE_SIZE);
-    socket.note(&hello_note(socket, &[("serverNonce", server_nonce), ("proof", proof)]));
+    let mut note = hello_note(socket, &[("serverNonce", server_nonce), ("proof", proof)]);
 
     let secret = Secret { passphrase, client_nonce: &client_nonce, server_nonce };
-    if !equal(proof, &secret.derive("server proof")) {
+    let is_right = equal(proof, &secret.derive("server proof"));
+    note.words += if is_right { ": right" } else { ": wrong, another passphrase" };
+    socket.note(&note);
+    if !is_right {
         return Err(Error::OtherPassphrase);
     }
     Ok((secret.sender("client"), secret.receiver("server")))
@@ -152,6 +155,7 @@ fn receive_hello(socket: &Socket, hello: &mut [u8], deadline: Instant) -> Result
             return Err(Error::NotMinim(hello[..length].to_vec()));
         }
         if count == 0 {
+            socket.note(&Note::new("hello: the peer closed"));
             return Err(Error::Io(ErrorKind::UnexpectedEof.into()));
         }
     }
@@ -197,7 +201,7 @@ impl Secret<'_> {
     /// `end` is who sends: "client" or "server". One key for each direction, or a frame could be sent back.
     pub fn sender(&self, end: &str) -> Sender {
         let keys = self.key_schedule(&format!("{end} key"));
-        Sender { keys, mac_key: self.derive(&format!("{end} mac")), sequence: 0 }
+        Sender { keys, mac_key: self.derive(&format!("{end} mac")), sequence: 0, view: View::Chat }
     }
 
     /// `end` is whose frames are received.
@@ -205,7 +209,8 @@ impl Secret<'_> {
         let keys = self.key_schedule(&format!("{end} key"));
         let mac_key = self.derive(&format!("{end} mac"));
         let (came, last_byte) = (Vec::new(), Instant::now());
-        Receiver { keys, mac_key, sequence: 0, limit: MAX_FRAME_BEFORE_LOGIN, came, last_byte }
+        let (limit, view) = (MAX_FRAME_BEFORE_LOGIN, View::Chat);
+        Receiver { keys, mac_key, sequence: 0, limit, came, last_byte, view }
     }
 }
 
@@ -215,6 +220,8 @@ pub struct Sender {
     mac_key: [u8; 16],
     /// The number of the next frame, which the MAC covers; 0 for the first.
     pub sequence: u64,
+    /// For the trace: what the bodies are.
+    pub view: View,
 }
 
 impl Sender {
@@ -225,7 +232,7 @@ impl Sender {
     }
 
     /// Sends the frames that were sealed last, one behind the other, in one call.
-    pub fn send_sealed(&self, socket: &Socket, frames: &[u8], deadline: Instant) -> io::Result<()> {
+    pub fn send_sealed(&mut self, socket: &Socket, frames: &[u8], deadline: Instant) -> io::Result<()> {
         let note = match socket.trace_level() {
             Level::Off => Note::default(),
             level => self.note(level, frames),
@@ -234,20 +241,16 @@ impl Sender {
     }
 
     /// What the trace says of frames that were sealed last.
-    fn note(&self, level: Level, mut frames: &[u8]) -> Note {
-        let mut shown = Vec::new();
-        while let Some(length) =
-            frames.get(..LENGTH_SIZE).and_then(|field| frame_length(field, MAX_FRAME).ok())
-        {
-            let (frame, rest) = frames.split_at(LENGTH_SIZE + length);
-            let parts = parts(frame);
-            let body = des::cbc_decrypt(&self.keys, &parts.iv, parts.ciphertext);
-            shown.push(Frame { number: 0, is_out: true, parts, body: body.ok_or("padding wrong") });
-            frames = rest;
-        }
+    fn note(&mut self, level: Level, frames: &[u8]) -> Note {
+        let open =
+            |parts: &Parts| des::cbc_decrypt(&self.keys, &parts.iv, parts.ciphertext).ok_or(Wrong::Padding);
+        let mut shown: Vec<Frame> = whole_frames(frames)
+            .map(|frame| parts(frame))
+            .map(|parts| Frame { number: 0, is_out: true, body: open(&parts), parts })
+            .collect();
         let first = self.sequence - shown.len() as u64;
         shown.iter_mut().zip(first..).for_each(|(frame, number)| frame.number = number);
-        trace::frames(level, &self.keys, &shown)
+        trace::frames(level, &self.keys, &shown, &mut self.view)
     }
 
     /// Station 2 of a message: a body as a frame: length (4 bytes, big endian), IV (8), ciphertext (a multiple of 8), MAC (16).
@@ -275,6 +278,8 @@ pub struct Receiver {
     /// What was received and is no body yet: less than a frame and `RECEIVE_PIECE` bytes.
     came: Vec<u8>,
     last_byte: Instant,
+    /// For the trace: what the bodies are.
+    pub view: View,
 }
 
 impl Receiver {
@@ -291,38 +296,60 @@ impl Receiver {
     /// Waits for one whole frame and returns its body. `None`: the peer ended its side between two frames.
     /// After an error that is no timeout the connection is to be closed without a word.
     pub fn receive(&mut self, socket: &Socket, deadline: Instant) -> Result<Option<Vec<u8>>, Error> {
-        let number = self.sequence;
-        let mut calls = 0;
+        let mut pieces = 1;
         let size = loop {
             match self.whole_frame() {
                 Ok(Some(size)) => break size,
-                Ok(None) if !self.receive_more(socket, deadline)? => return Ok(None),
-                Ok(None) => calls += 1,
+                Ok(None) => match self.receive_more(socket, deadline)? {
+                    Came::Nothing => return Ok(None),
+                    Came::AllThatWasWanted => {}
+                    Came::Less => pieces += 1,
+                },
                 Err(error) => {
-                    socket.note(&Note::new(format!("frame {number} in: {error}; the peer is told nothing")));
+                    socket.note(&self.note_on_length(socket.trace_level(), &error));
                     return Err(error);
                 }
             }
         };
+        if socket.trace_level() != Level::Off {
+            let note = self.note(socket.trace_level(), pieces);
+            socket.note(&note);
+        }
         let frame: Vec<u8> = self.came.drain(..size).collect();
         if self.came.capacity() > 2 * RECEIVE_PIECE {
             self.came.shrink_to(RECEIVE_PIECE); // the room of a long frame is not kept
         }
-        let body = self.open(&frame);
-        if socket.trace_level() != Level::Off {
-            let body = match &body {
-                Ok(body) => Ok(body.clone()),
-                Err(Error::WrongMac) => Err("MAC wrong; the peer is told nothing"),
-                Err(_) => Err("padding wrong; the peer is told nothing"),
+        self.open(&frame).map(Some)
+    }
+
+    /// What the trace says of the frames that are whole: with a trace one, without it perhaps more.
+    fn note(&mut self, level: Level, pieces: usize) -> Note {
+        let mut shown = Vec::new();
+        for (number, frame) in (self.sequence..).zip(whole_frames(&self.came)) {
+            let parts = parts(frame);
+            let is_right = equal(parts.mac, &tag(&self.mac_key, number, &parts.iv, parts.ciphertext));
+            let body = match is_right {
+                true => des::cbc_decrypt(&self.keys, &parts.iv, parts.ciphertext).ok_or(Wrong::Padding),
+                false => Err(Wrong::Mac),
             };
-            let frame = Frame { number, is_out: false, parts: parts(&frame), body };
-            let mut note = trace::frames(socket.trace_level(), &self.keys, &[frame]);
-            if calls > 2 {
-                note.words += &format!(", in {} parts; TCP is a stream", calls - 1); // the length is none
-            }
-            socket.note(&note);
+            shown.push(Frame { number, is_out: false, parts, body });
         }
-        body.map(Some)
+        let mut note = trace::frames(level, &self.keys, &shown, &mut self.view);
+        if pieces > 1 {
+            note.words += &format!(", in {pieces} parts; TCP is a stream");
+        }
+        note
+    }
+
+    /// What the trace says of a length that cannot be.
+    fn note_on_length(&self, level: Level, error: &Error) -> Note {
+        let mut note = Note::new(format!("frame {} in: {error}; the peer is told nothing", self.sequence));
+        if let Error::FrameLength { announced, .. } = error
+            && level >= Level::Frames
+        {
+            note.rows.push(length_row(&self.came[..LENGTH_SIZE], *announced));
+        }
+        note
     }
 
     /// The body of the next frame, which is whole: MAC, then decryption. Its length was checked.
@@ -349,10 +376,10 @@ impl Receiver {
         Ok((size <= self.came.len()).then_some(size))
     }
 
-    /// Waits for bytes, whatever frames they belong to; when the deadline passes, what came is kept. False: the peer
+    /// Waits for bytes, whatever frames they belong to; when the deadline passes, what came is kept. `Nothing`: the peer
     /// ended its side between two frames. Under a trace it takes no more than the frame still needs, first its length, then
     /// the rest: so each line belongs to one frame.
-    fn receive_more(&mut self, socket: &Socket, deadline: Instant) -> Result<bool, Error> {
+    fn receive_more(&mut self, socket: &Socket, deadline: Instant) -> Result<Came, Error> {
         let mut piece = [0; RECEIVE_PIECE];
         let wanted = if socket.trace_level() == Level::Off { RECEIVE_PIECE } else { self.missing()? };
         let count = socket.recv(&mut piece[..wanted], deadline)?;
@@ -365,7 +392,11 @@ impl Receiver {
         }
         self.came.extend_from_slice(&piece[..count]);
         self.last_byte = Instant::now();
-        Ok(count > 0)
+        Ok(match count {
+            0 => Came::Nothing,
+            _ if count < wanted => Came::Less,
+            _ => Came::AllThatWasWanted,
+        })
     }
 
     /// Bytes that the first frame still needs, or its length field; at most `RECEIVE_PIECE`.
@@ -376,6 +407,23 @@ impl Receiver {
         };
         Ok((size - self.came.len()).min(RECEIVE_PIECE))
     }
+}
+
+/// What one recv brought.
+enum Came {
+    Nothing,
+    Less,
+    AllThatWasWanted,
+}
+
+/// The whole frames with which `bytes` begin; their lengths were checked.
+fn whole_frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = frame_length(bytes.get(..LENGTH_SIZE)?, MAX_FRAME).ok()?;
+        let (frame, rest) = bytes.split_at_checked(LENGTH_SIZE + length)?;
+        bytes = rest;
+        Some(frame)
+    })
 }
 
 /// A frame in its four parts; it is whole.

@@ -37,15 +37,15 @@ fn every_frame_is_shown_as_on_the_wire_and_decrypted() {
     let (mut tap, address) = tap(&server, &[]);
     let mut alice = alice(address);
     tap.expect("1: hello passed on; the passphrase is right");
-    tap.expect("1: out 0 LOGIN, ");
+    tap.expect("1: frame 0 out LOGIN, ");
     let length = tap.expect("  L 000000");
     let number = usize::from_str_radix(&length[4..12], 16).expect("hex");
     assert_eq!(length, format!("  {:53}= {number}", format!("L {number:08x}")));
     assert_eq!(tap.expect("  I ").len(), 4 + 16);
     assert!(tap.expect("  C ").split(' ').skip(3).all(|block| block.len() == 16));
-    assert!(tap.expect("  M ").ends_with(" right"));
+    assert!(tap.expect("  M ").ends_with("   right: over sequence 0, I, C"));
     assert!(tap.expect("  B {").contains(r#""pwd":"alice's password""#), "that is the point");
-    tap.expect("1: in 0 LOGIN_OK, ");
+    tap.expect("1: frame 0 in LOGIN_OK, ");
     alice.say(bob.uid, "你好\u{202e}");
     bob.expect("CHAT_SEND_MSG");
     tap.expect(" CHAT_SEND_MSG, ");
@@ -134,8 +134,8 @@ fn another_passphrase_reads_nothing_and_relays_all_and_wrong_words_are_said() {
     let (mut tap, address) = tap(&server, &["--passphrase", "another"]);
     let mut alice = alice(address);
     tap.expect("1: hello passed on; another passphrase: nothing can be read");
-    tap.expect("1: out 0 unreadable, ");
-    assert!(tap.expect("  M ").ends_with(" wrong"));
+    tap.expect("1: frame 0 out unreadable, ");
+    assert!(tap.expect("  M ").ends_with("   not checked: the passphrase is another"));
     assert_eq!(alice.say(bob.uid, "all the same")["type"], "ACK");
     for line in ["up drop", "out", "out delay", "out delay x", "out flip 1 2", "out 3 drop"] {
         tap.line(line);

@@ -83,7 +83,7 @@ impl Client {
         let port = session.map_or(config.http_port, |session| session.http_port);
         let channel: Box<dyn Channel> = match config.http {
             Http::Plain => Box::new(PlainChannel::new(self.connect(port, "H")?, b"")),
-            Http::Both | Http::Sealed => Box::new(self.open(port, "H")?),
+            Http::Both | Http::Sealed => Box::new(self.open(port, "H")?.with_http()),
         };
         let host = SocketAddr::new(config.server_ip, port).to_string();
         let cookie = format!("sid={}", session.map_or("", |session| &session.session_id));

@@ -65,7 +65,9 @@ fn open(server: &Server, socket: Socket) -> Option<(Connection, bool)> {
     let deadline = server.config.deadline(HEADER_DEADLINE);
     let hello = hello_as_server(&socket, server.config.passphrase.as_bytes(), deadline);
     let (channel, came, is_sealed): (Box<dyn Channel>, Vec<u8>, bool) = match hello {
-        Ok((sender, receiver)) => (Box::new(SealedChannel { socket, sender, receiver }), Vec::new(), true),
+        Ok((sender, receiver)) => {
+            (Box::new(SealedChannel { socket, sender, receiver }.with_http()), Vec::new(), true)
+        }
         Err(wire::Error::NotMinim(came)) => (Box::new(PlainChannel::new(socket, &came)), came, false),
         Err(_) => return None, // the peer is told nothing
     };

@@ -22,6 +22,7 @@ use crate::server::sessions::Session;
 use crate::server::{Seat, Server, people, spawn};
 use crate::socket::Socket;
 use crate::store::{Begun, Store, Stored, Waiting};
+use crate::trace::Note;
 use crate::wire::{self, Receiver, Sender, hello_as_server};
 
 /// One client, as its reading thread knows it.
@@ -56,12 +57,16 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
     let (sender, receiver) = match hello {
         Ok(pair) => pair,
         Err(wire::Error::NotMinim(came)) if looks_like_http(&came) => {
+            socket.note(&Note::new("hello: HTTP, not MINIM/1"));
             let text = "this is minim's chat port; HTTP has another, see --httpPort";
             let response = Response::error(400, "badRequest", text, None);
             return socket
                 .last_word(&response.to_octets(false, true), server.config.deadline(LINGER_DEADLINE));
         }
-        Err(_) => return, // the peer is told nothing
+        Err(wire::Error::NotMinim(came)) if came.is_empty() => {
+            return socket.note(&Note::new("hello: the peer closed"));
+        }
+        Err(_) => return socket.note(&Note::new("hello: not MINIM/1; the peer is told nothing")),
     };
     let outbox = Arc::new(Outbox::new(socket.clone()));
     let seat = server.clients.take(address, server.config.max_clients, server.config.max_clients);
@@ -309,12 +314,15 @@ struct Writer {
 impl Writer {
     /// Sends what is queued until the last word, then ends our side and leaves the client a moment to read it.
     fn write_all(mut self, seat: Option<Seat>) {
+        let mut is_over = false;
         if self.write_queue().is_some() {
             self.socket.end();
-            self.outbox.wait_for_reader(patiently(LINGER_DEADLINE, self.server.config.patience));
+            is_over = self.outbox.wait_for_reader(patiently(LINGER_DEADLINE, self.server.config.patience));
         }
         self.outbox.close(None);
-        self.socket.cut();
+        if !is_over {
+            self.socket.cut(); // wakes the thread that reads
+        }
         drop(seat); // only now there is room for another client
     }
 
@@ -344,7 +352,7 @@ impl Writer {
     }
 
     /// Many frames in one call: a segment on the wire can hold several.
-    fn send(&self, frames: &[u8]) -> Option<()> {
+    fn send(&mut self, frames: &[u8]) -> Option<()> {
         self.sender.send_sealed(&self.socket, frames, self.server.config.deadline(IDLE_DEADLINE)).ok()
     }
 

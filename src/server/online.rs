@@ -166,10 +166,10 @@ impl Outbox {
         self.changed.notify_all();
     }
 
-    /// Waits until the reading thread has ended, at most for `time`.
-    pub fn wait_for_reader(&self, time: Duration) {
-        let queue = self.queue();
-        drop(self.changed.wait_timeout_while(queue, time, |queue| !queue.reader_ended));
+    /// Waits until the reading thread has ended, at most for `time`. Whether it has.
+    pub fn wait_for_reader(&self, time: Duration) -> bool {
+        let waited = self.changed.wait_timeout_while(self.queue(), time, |queue| !queue.reader_ended);
+        waited.unwrap_or_else(PoisonError::into_inner).0.reader_ended
     }
 }
 

@@ -34,14 +34,13 @@ impl Lines {
             let comma = if arguments.is_empty() { "" } else { ", " };
             let result = match outcome {
                 Ok(result) => result.to_string(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => "error: timed out".to_owned(),
-                Err(error) => format!("error: {}", error.kind()),
+                Err(error) => format!("error: {}", reason(error)),
             };
             self.trace.call(&format!("{call}({}{comma}{arguments})", self.name), &result, note);
         }
     }
 
-    /// A call that has made the socket, so that its name is what it came to.
+    /// The call that makes the socket, so that its name is what it comes to.
     pub fn say_socket(&self, is_ipv4: bool, kind: &str) {
         if self.trace.is_on() {
             let family = if is_ipv4 { "AF_INET" } else { "AF_INET6" };
@@ -68,6 +67,18 @@ impl Lines {
 
     fn unsaid(&self) -> MutexGuard<'_, Option<(usize, usize)>> {
         self.unsaid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The kind of an error; where `std` has no name for it, the system's words.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::WouldBlock => "timed out".to_owned(),
+        kind if kind.to_string() == "uncategorized error" => {
+            let text = error.to_string();
+            text.split(" (os error").next().unwrap_or_default().to_lowercase()
+        }
+        kind => kind.to_string(),
     }
 }
 

@@ -1,10 +1,13 @@
-//! What a call carried, in its parts: each row begins with the letter that says what it is.
+//! A frame or a datagram in its parts: each row begins with the letter that says what it is.
 //!
-//! Letters: `L` length, `I` initialisation vector, `C` ciphertext, `M` MAC, `B` body, `Q` request or status line of HTTP, `H` header
-//! line, `D` body of HTTP, `N` datagram, `R` a round of DES.
-//! Rules: all that comes from the network passes `harmless`; long things are cut, and how much is missing is said.
+//! Letters: `L` length, `I` initialisation vector, `C` ciphertext, `M` MAC, `B` body, `N` datagram, `R` a round of DES; those of HTTP
+//! stand in trace/http.rs.
+//! Rules: all that comes from the network passes `harmless`; long things are cut, and how much is missing is said. What was
+//! not deciphered is not shown deciphered.
 
-use super::{Level, Note};
+use serde_json::{Deserializer, Value};
+
+use super::{HttpView, Level, Note};
 use crate::des::{self, KeySchedule};
 use crate::harmless::harmless;
 use crate::limits::{SHOWN_BODY, SHOWN_KIND, SHOWN_ROWS};
@@ -34,14 +37,31 @@ pub struct Frame<'a> {
     /// What was on the wire.
     pub parts: Parts<'a>,
     /// What it holds, or what is wrong with it.
-    pub body: Result<Vec<u8>, &'static str>,
+    pub body: Result<Vec<u8>, Wrong>,
 }
 
-/// The rows of a whole frame; `mac` says what is to be said of its MAC.
-pub fn frame_rows(parts: &Parts, mac: &str, body: Option<&[u8]>) -> Vec<String> {
+/// Why a frame holds nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(missing_docs)]
+pub enum Wrong {
+    Mac,
+    Padding,
+}
+
+/// What the bodies of one direction of a connection are.
+#[derive(Default)]
+pub enum View {
+    /// JSON, and raw bytes of files.
+    #[default]
+    Chat,
+    /// The octets of HTTP, wherever frames cut them.
+    Http(HttpView),
+}
+
+/// The rows of a frame's parts; `mac` says what is to be said of its MAC.
+pub fn frame_rows(parts: &Parts, mac: &str) -> Vec<String> {
     let announced = parts.iv.len() + parts.ciphertext.len() + parts.mac.len();
-    let length = format!("L {}", hex(parts.length));
-    let mut rows = vec![format!("{length:53}= {announced}"), format!("I {}", hex(&parts.iv))];
+    let mut rows = vec![length_row(parts.length, announced), format!("I {}", hex(&parts.iv))];
     let all: Vec<String> = parts.ciphertext.chunks(ROW).map(cipher_row).collect();
     if all.len() > SHOWN_ROWS {
         rows.extend_from_slice(&all[..SHOWN_ROWS - 1]);
@@ -50,8 +70,12 @@ pub fn frame_rows(parts: &Parts, mac: &str, body: Option<&[u8]>) -> Vec<String> 
         rows.extend(all);
     }
     rows.push(format!("M {}   {mac}", hex(parts.mac)));
-    rows.extend(body.into_iter().flat_map(body_rows));
     rows
+}
+
+/// The row of a length field, and the number that it is.
+pub fn length_row(field: &[u8], announced: usize) -> String {
+    format!("{:53}= {announced}", format!("L {}", hex(field)))
 }
 
 fn cipher_row(row: &[u8]) -> String {
@@ -59,70 +83,99 @@ fn cipher_row(row: &[u8]) -> String {
     format!("C {}", blocks.join(" "))
 }
 
-/// The JSON, and of a FILE_CHUNK how many bytes stand behind it; HTTP by its lines.
-fn body_rows(body: &[u8]) -> Vec<String> {
-    if kind(body) == "?" {
-        return HttpView::of(body).note(Level::Frames, body, false).rows;
+/// The JSON of a body of the chat, and how many raw bytes stand behind it.
+pub fn body_row(body: &[u8]) -> String {
+    let (_, end) = json_of(body);
+    match body.len().saturating_sub(end + 1) {
+        raw if raw > 0 && body[end] == b'\n' => format!("B {} + {raw} raw bytes", shown(&body[..end])),
+        _ => format!("B {}", shown(body)),
     }
-    let json = json_of(body);
-    let raw = body.len() - json.len();
-    let raw = if raw > 0 { format!(" + {} raw bytes", raw - 1) } else { String::new() };
-    vec![format!("B {}{raw}", shown(json))]
 }
 
-fn json_of(body: &[u8]) -> &[u8] {
-    body.split(|byte| *byte == b'\n').next().unwrap_or_default()
+/// The JSON with which a body begins, and where it ends.
+fn json_of(body: &[u8]) -> (Value, usize) {
+    let mut values = Deserializer::from_slice(body).into_iter::<Value>();
+    match values.next() {
+        Some(Ok(json)) => (json, values.byte_offset()),
+        _ => (Value::Null, body.len()),
+    }
 }
 
-fn shown(text: &[u8]) -> String {
+/// Text, made harmless and cut.
+pub fn shown(text: &[u8]) -> String {
     let cut = text.len().saturating_sub(SHOWN_BODY);
     let cut = if cut > 0 { format!(" ... {cut} bytes more") } else { String::new() };
     format!("{}{cut}", harmless(&String::from_utf8_lossy(&text[..text.len().min(SHOWN_BODY)])))
 }
 
-/// The `type` of a body, for one line about it; `?` where it has none, or one that could be a text.
-pub fn kind(body: &[u8]) -> String {
-    let json: serde_json::Value = serde_json::from_slice(json_of(body)).unwrap_or_default();
-    let kind = json["type"].as_str().unwrap_or_default();
+/// The `type` of a body, for one line about it; none where it has none, or one that could be a text.
+pub fn kind(body: &[u8]) -> Option<String> {
+    let (json, _) = json_of(body);
+    let kind = json["type"].as_str()?;
     let is_kind = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
     let is_shown = (1..=SHOWN_KIND).contains(&kind.len()) && kind.bytes().all(is_kind);
-    if is_shown { kind.to_owned() } else { "?".to_owned() }
+    is_shown.then(|| kind.to_owned())
 }
 
-/// What is said of the frames that one call sent, or of the one that it completed.
-pub fn frames(level: Level, keys: &KeySchedule, frames: &[Frame]) -> Note {
-    let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return Note::default() };
-    let mut words = first.words();
-    if frames.len() > 1 {
-        words += &format!(": and {} more, to {}", frames.len() - 1, last.words());
-    }
+/// What is said of the frames that one call sent or brought.
+pub fn frames(level: Level, keys: &KeySchedule, frames: &[Frame], view: &mut View) -> Note {
+    let mut names = Vec::new();
     let mut rows = Vec::new();
-    for frame in frames.iter().filter(|_| level >= Level::Frames) {
-        let mac = match &frame.body {
+    for frame in frames {
+        let mac = match frame.body {
+            Err(Wrong::Mac) => "wrong".to_owned(),
             _ if frame.is_out => format!("made: over sequence {}, I, C", frame.number),
-            Ok(_) => format!("right: over sequence {}, I, C", frame.number),
-            Err(wrong) => (*wrong).to_owned(),
+            _ => format!("right: over sequence {}, I, C", frame.number),
         };
-        rows.extend(frame_rows(&frame.parts, &mac, frame.body.as_deref().ok()));
-        if level >= Level::Rounds {
+        rows.extend(frame_rows(&frame.parts, &mac));
+        let (name, of_body) = frame.body_note(view);
+        names.push(name);
+        rows.extend(of_body);
+        if level >= Level::Rounds && frame.body != Err(Wrong::Mac) {
             rows.extend(round_rows(keys, &frame.parts, frame.is_out));
         }
     }
+    rows.retain(|_| level >= Level::Frames);
+    let words = match &names[..] {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first, .., last] => format!("{first}; and {} more, to {last}", names.len() - 1),
+    };
     Note { words, rows }
 }
 
 impl Frame<'_> {
-    /// `frame 1 in CHAT_SEND_MSG`.
-    fn words(&self) -> String {
+    /// `frame 1 in CHAT_SEND_MSG: MAC right`, and the rows of the body.
+    fn body_note(&self, view: &mut View) -> (String, Vec<String>) {
         let name = format!("frame {} {}", self.number, if self.is_out { "out" } else { "in" });
-        match &self.body {
-            Err(wrong) => format!("{name}: {wrong}"),
-            Ok(body) if kind(body) == "?" => {
-                format!("{name}: {}", HttpView::of(body).note(Level::Steps, body, self.is_out).words)
+        let right = if self.is_out { "" } else { ": MAC right" };
+        match (&self.body, view) {
+            (Err(Wrong::Mac), _) => (format!("{name}: MAC wrong; the peer is told nothing"), Vec::new()),
+            (Err(Wrong::Padding), _) => {
+                (format!("{name}: padding wrong; the peer is told nothing"), Vec::new())
             }
-            Ok(body) if self.is_out => format!("{name} {}", kind(body)),
-            Ok(body) => format!("{name} {}: MAC right", kind(body)),
+            (Ok(body), View::Http(view)) => {
+                let note = view.note(Level::Frames, body, self.is_out);
+                (format!("{name}: {}", note.words), note.rows)
+            }
+            (Ok(body), View::Chat) => match kind(body) {
+                Some(kind) => (format!("{name} {kind}{right}{}", place(&kind, body)), vec![body_row(body)]),
+                None => (format!("{name}: no type"), vec![body_row(body)]),
+            },
         }
+    }
+}
+
+/// Of a file where its bytes begin and end.
+fn place(kind: &str, body: &[u8]) -> String {
+    let (json, end) = json_of(body);
+    match (kind, json["offset"].as_u64()) {
+        ("FILE_CHUNK", Some(offset)) => {
+            let raw = body.len().saturating_sub(end + 1) as u64;
+            format!(": bytes {offset} to {}", (offset + raw).saturating_sub(1))
+        }
+        ("FILE_READY" | "FILE_DOWNLOAD", Some(offset)) => format!(": from offset {offset}"),
+        _ => String::new(),
     }
 }
 
@@ -152,98 +205,13 @@ fn round_rows(keys: &KeySchedule, parts: &Parts, is_out: bool) -> Vec<String> {
     rows
 }
 
-/// Where the octets of HTTP stand that come next in one direction of a connection.
-#[derive(Default)]
-pub struct HttpView {
-    place: Place,
-    /// A line of the head whose end has not come yet.
-    unfinished: Vec<u8>,
-}
-
-#[derive(Default, PartialEq)]
-enum Place {
-    /// Before a request line or a status line.
-    #[default]
-    Start,
-    Head,
-    Body,
-}
-
-/// Whether a request line or a status line stands at the beginning.
-fn starts_http(octets: &[u8]) -> bool {
-    let method = octets.iter().take_while(|octet| octet.is_ascii_uppercase()).count();
-    octets.starts_with(b"HTTP/1.") || method > 0 && octets.get(method) == Some(&b' ')
-}
-
-impl HttpView {
-    /// For octets of which nothing is known that came before.
-    fn of(octets: &[u8]) -> HttpView {
-        let place = if starts_http(octets) { Place::Start } else { Place::Body };
-        HttpView { place, unfinished: Vec::new() }
-    }
-
-    /// What is said of the octets that one call sent or received: the start line, with the path but never the query, in which
-    /// passwords may stand; the parts by their lines.
-    pub fn note(&mut self, level: Level, octets: &[u8], is_out: bool) -> Note {
-        match (level, octets.len()) {
-            (Level::Off, _) => return Note::default(),
-            (_, 0) => return Note::new("the peer closed"),
-            _ => {}
-        }
-        if self.place == Place::Body && starts_http(octets) {
-            self.place = Place::Start;
-        }
-        let octets = [&std::mem::take(&mut self.unfinished), octets].concat();
-        let (mut rest, mut words, mut rows) = (&octets[..], String::new(), Vec::new());
-        while self.place != Place::Body
-            && let Some(end) = rest.iter().position(|octet| *octet == b'\n')
-        {
-            let line = shown(rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]));
-            rest = &rest[end + 1..];
-            match (&self.place, line.is_empty()) {
-                (Place::Start, true) => {} // allowed before a request
-                (Place::Start, false) => {
-                    words = start_words(&line, is_out);
-                    rows.push(format!("Q {line}"));
-                    self.place = Place::Head;
-                }
-                (_, true) => {
-                    rows.push("H (empty line)".to_owned());
-                    self.place = Place::Body;
-                }
-                (_, false) => rows.push(format!("H {line}")),
-            }
-        }
-        if self.place != Place::Body {
-            self.unfinished = rest[..rest.len().min(SHOWN_BODY)].to_vec();
-            words = if words.is_empty() { "a part of a head".to_owned() } else { words };
-        } else if !rest.is_empty() {
-            words += if words.is_empty() { "" } else { ", " };
-            words += &format!("{} bytes of body", rest.len());
-            let is_text = std::str::from_utf8(rest).is_ok();
-            rows.push(if is_text { format!("D {}", shown(rest)) } else { format!("D {} bytes", rest.len()) });
-        }
-        rows.retain(|_| level >= Level::Frames);
-        Note { words, rows }
-    }
-}
-
-/// `request in GET /getFriendsById`, `response out 200`.
-fn start_words(line: &str, is_out: bool) -> String {
-    let direction = if is_out { "out" } else { "in" };
-    let mut words = line.split(' ');
-    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    match first.starts_with("HTTP/") {
-        true => format!("response {direction} {second}"),
-        false => format!("request {direction} {first} {}", second.split('?').next().unwrap_or_default()),
-    }
-}
-
 /// What is said of a datagram.
 pub fn datagram(level: Level, bytes: &[u8]) -> Note {
-    if level == Level::Off || bytes.is_empty() {
+    if level == Level::Off {
         return Note::default();
     }
+    let is_whole = serde_json::from_slice::<Value>(bytes).is_ok();
+    let kind = kind(bytes).filter(|_| is_whole).unwrap_or_else(|| "no datagram of minim".to_owned());
     let rows = if level >= Level::Frames { vec![format!("N {}", shown(bytes))] } else { Vec::new() };
-    Note { words: kind(bytes), rows }
+    Note { words: kind, rows }
 }
