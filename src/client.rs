@@ -12,8 +12,10 @@
 pub mod account;
 pub mod arguments;
 pub mod away;
+pub mod carrier;
 pub mod commands;
 pub mod conversation;
+pub mod downloads;
 pub mod emoji;
 pub mod groups;
 pub mod history;
@@ -24,6 +26,7 @@ pub mod records;
 pub mod screen;
 pub mod settings;
 pub mod talk;
+pub mod transfers;
 pub mod web;
 pub mod width;
 pub mod words;
@@ -46,8 +49,10 @@ use crate::socket::{self, Socket};
 use crate::wire;
 
 use away::Away;
+use carrier::Told;
 use conversation::{Conversation, Session, Unsent};
 use screen::{Line, Look, Screen};
+use transfers::Transfer;
 use words::Words;
 
 /// What happens to the client.
@@ -64,6 +69,8 @@ pub enum Event {
     Lost(u64, Option<wire::Error>),
     /// These messages were shown whole.
     Shown(Vec<u64>),
+    /// What the thread of a transfer has to say.
+    Transfer(u64, Told),
     /// Nobody reads our output.
     OutputGone,
 }
@@ -118,6 +125,10 @@ pub struct Client {
     session: Option<Session>,
     /// While there is a session without a connection.
     away: Option<Away>,
+    /// Files under way, and those of this session that are over.
+    transfers: Vec<Transfer>,
+    /// How many threads these had.
+    threads: u64,
     /// Batches with messages that the screen has not reported yet.
     unreported: usize,
     /// The name of the command that runs.
@@ -185,6 +196,8 @@ fn start(
         next_client_no: now_ms() * 1000, // microseconds since 1970: above all numbers of earlier runs
         session: None,
         away: None,
+        transfers: Vec::new(),
+        threads: 0,
         unreported: 0,
         command: "",
         failed: 0,
@@ -337,10 +350,11 @@ impl Client {
     /// the client is to end.
     fn step(&mut self, deadline: Option<Instant>) -> bool {
         self.look_after_connection();
+        self.look_after_transfers();
         if self.exit_code.is_some() {
             return false;
         }
-        let until = deadline.into_iter().chain(self.next_care()).min();
+        let until = deadline.into_iter().chain(self.next_care()).chain(self.next_transfer_care()).min();
         let event = match until {
             Some(until) => self.events.recv_timeout(until.saturating_duration_since(Instant::now())).ok(),
             None => self.events.recv().ok(),
@@ -368,6 +382,7 @@ impl Client {
                 self.unreported -= 1; // one report for each batch that `show` counted
                 self.send(&FromClient::ChatReceived { ids });
             }
+            Event::Transfer(number, told) => transfers::told(self, number, told),
             Event::OutputGone => {
                 self.unreported = 0; // the screen's thread has ended
                 self.exit_code = Some(1);
@@ -477,13 +492,13 @@ impl Client {
 
     fn has_unfinished(&self) -> bool {
         let unsent = self.session.as_ref().is_some_and(|session| !session.unsent.is_empty());
-        unsent || self.unreported > 0
+        unsent || self.unreported > 0 || self.active_transfers() > 0
     }
 
     /// Nobody is logged in any more; what was not sent will not be.
     fn end_session(&mut self) {
         let unsent = self.session.take().map_or(0, |session| session.unsent.len());
-        self.failed += unsent;
+        self.failed += unsent + self.drop_transfers();
         self.away = None;
         if unsent > 0 && self.look.is_terminal {
             self.trouble("neverSent", &[("N", &unsent)]);

@@ -92,6 +92,14 @@ pub const SHOWN_KIND: usize = 20;
 pub const DEMO_DEADLINE: Duration = Duration::from_secs(10);
 /// Before the demo waits for Enter. demo.rs.
 pub const DEMO_QUIET: Duration = Duration::from_millis(300);
+/// Transfers of one client at the same time. client/transfers.rs.
+pub const MAX_ACTIVE: usize = 16;
+/// How far a transfer is, is said so often. client/transfers.rs.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+/// `/files` looks so far back in each conversation. client/transfers.rs.
+pub const RECORDS_LOOKED_AT: usize = 200;
+/// Files that `/files` lists. client/transfers.rs.
+pub const SHOWN_FILES: usize = 50;
 /// A connection through `tap` ends after so long. tap.rs.
 pub const TAP_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Notices that a client can show again. client/settings.rs.
@@ -203,7 +211,7 @@ pub const MAX_HTTP_CONNECTIONS_EACH: usize = MAX_HTTP_CONNECTIONS / 2;
 
 /// Longest answer of HTTP that a client takes, in bytes: about 10,000 friends. client/web.rs.
 pub const MAX_HTTP_ANSWER: usize = 4 * 1024 * 1024;
-/// Names that are tried for a file that is saved: NAME, NAME (2) and so on. client/profile.rs.
+/// Names that are tried for a file that is saved: NAME, NAME (2) and so on. client/downloads.rs.
 pub const MAX_COPIES: usize = 1000;
 /// Messages that one /history shows, at most. client/history.rs.
 pub const MAX_HISTORY: usize = 500;

@@ -173,6 +173,15 @@ impl Socket {
         Ok(())
     }
 
+    /// Whether a recv would return at once. It looks (MSG_PEEK) and takes nothing, so the trace has no line for it. For a
+    /// connection with one thread alone: no other call may wait meanwhile.
+    pub fn has_input(&self) -> bool {
+        let is_set = self.stream.set_nonblocking(true).is_ok();
+        let looked = self.stream.peek(&mut [0]);
+        let _ = self.stream.set_nonblocking(false); // an error: the next call finds it
+        is_set && !looked.is_err_and(|error| is_pause(&error))
+    }
+
     /// Bytes sent and received so far.
     pub fn bytes(&self) -> (u64, u64) {
         (self.sent.load(Relaxed), self.received.load(Relaxed))

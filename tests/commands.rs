@@ -358,13 +358,24 @@ fn the_state_the_language_and_the_width_can_be_asked_and_changed() {
         let (name, value) = line.trim_start().split_once("  ").expect("two columns");
         (name.to_owned(), value.trim_start().to_owned())
     };
-    let status: Vec<_> = printed[1..10].iter().map(|line| row(line)).collect();
-    let names = ["server", "user", "since", "conversation", "frames", "bytes", "unread", "trace", "width"];
+    let status: Vec<_> = printed[1..11].iter().map(|line| row(line)).collect();
+    let names = [
+        "server",
+        "user",
+        "since",
+        "conversation",
+        "frames",
+        "bytes",
+        "unread",
+        "transfers",
+        "trace",
+        "width",
+    ];
     assert!(status.iter().map(|(name, _)| name).eq(names), "{status:?}");
     let server_row = ("server".to_owned(), server.chat.to_string());
     assert_eq!(status[0], server_row);
     assert!(status[1..6].iter().all(|(_, value)| value == "-"), "{status:?}");
-    let status: Vec<_> = printed[14..23].iter().map(|line| row(line)).collect();
+    let status: Vec<_> = printed[15..25].iter().map(|line| row(line)).collect();
     assert_eq!((&*status[1].1, &*status[3].1, &*status[6].1), ("alice", "bob", "0"));
     let today = civil(minim::clock::now_ms(), 0);
     assert!(status[2].1.starts_with(&today.year.to_string()) && status[2].1.len() == 16, "{status:?}");
@@ -385,7 +396,7 @@ fn the_state_the_language_and_the_width_can_be_asked_and_changed() {
         "  goodbye",
         "! commands failed: 3",
     ];
-    assert_eq!((code, &printed[23..]), (1, &expected.map(str::to_owned)[..]));
+    assert_eq!((code, &printed[25..]), (1, &expected.map(str::to_owned)[..]));
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub struct Away {
 }
 
 /// The pause before this try, counted from 0.
-fn pause(tries: usize, patience: f64) -> Duration {
+pub fn pause(tries: usize, patience: f64) -> Duration {
     let last = RECONNECT_PAUSES.len() - 1;
     patiently(Duration::from_secs(RECONNECT_PAUSES[tries.min(last)]), patience)
 }

@@ -3,12 +3,14 @@
 //! Rules: a command begins with `/`, also `／`, and `、` before a known name (Chinese input methods write those on that
 //! key); `//text` sends `/text`. A word that is not known is never guessed, only suggested. Each command answers what
 //! happened, or fails with one line that says what, why, and what helps.
-//! Not here: what the commands do (account.rs, profile.rs, people.rs, groups.rs, talk.rs, history.rs), the words (words.txt).
+//! Not here: what the commands do (account.rs, profile.rs, people.rs, groups.rs, talk.rs, history.rs, transfers.rs), the words (words.txt).
 //! Start with `COMMANDS` and `do_line`: a new command is a row, a function, and its lines `help.`, `usage.` and `wire.` and the
 //! answer in words.txt.
 
 use crate::client::arguments::{show_rows, text_of, words_of};
-use crate::client::{Client, Failure, account, emoji, groups, history, people, profile, settings, talk};
+use crate::client::{
+    Client, Failure, account, emoji, groups, history, people, profile, settings, talk, transfers,
+};
 
 /// One command.
 struct Command {
@@ -54,6 +56,11 @@ const COMMANDS: &[Command] = &[
     Command { name: "history",  alias: "记录",   short: "",  needs_login: true,  run: history::history },
     Command { name: "unread",   alias: "未读",   short: "u", needs_login: true,  run: talk::unread },
     Command { name: "emoji",    alias: "表情",   short: "",  needs_login: false, run: emoji::list },
+    Command { name: "file",     alias: "文件",   short: "",  needs_login: true,  run: transfers::file },
+    Command { name: "picture",  alias: "图片",   short: "",  needs_login: true,  run: transfers::picture },
+    Command { name: "files",    alias: "文件列表", short: "", needs_login: true, run: transfers::files },
+    Command { name: "get",      alias: "下载",   short: "",  needs_login: true,  run: transfers::get },
+    Command { name: "cancel",   alias: "取消",   short: "",  needs_login: true,  run: transfers::cancel },
     Command { name: "notice",   alias: "通知",   short: "",  needs_login: true,  run: settings::notice },
     Command { name: "status",   alias: "状态",   short: "",  needs_login: false, run: settings::status },
     Command { name: "trace",    alias: "跟踪",   short: "",  needs_login: false, run: settings::trace },

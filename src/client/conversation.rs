@@ -3,7 +3,7 @@
 //! Rules: an id is shown once. A message counts as read when it was shown whole; what came for another conversation, or
 //! waited at LOGIN, stays unread until `/open`. A text is kept until its answer comes and keeps its number, so that it
 //! is sent again without becoming a second message. People are named by username, and typed by login name.
-//! Not here: groups (groups.rs); files, which this version passes over; sockets (client.rs). Start with `receive`.
+//! Not here: groups (groups.rs), files (transfers.rs), sockets (client.rs). Start with `receive`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::client::records::Record;
 use crate::client::screen::Line;
 use crate::client::width::{cut, width};
 use crate::client::words::{Values, Words};
-use crate::client::{Client, Failure, groups};
+use crate::client::{Client, Failure, groups, transfers};
 use crate::clock::now_ms;
 use crate::harmless::{harmless, harmless_name};
 use crate::limits::{DATABASE_AGAIN, MAX_SEEN, MAX_SHOWN_LINES, MAX_UNREAD_BYTES, NOTICES_KEPT, patiently};
@@ -76,6 +76,8 @@ pub struct Session {
     pub seen: BTreeSet<u64>,
     /// In the order in which they were typed.
     pub unsent: VecDeque<Unsent>,
+    /// Files sent so far: `u1`, `u2`.
+    pub uploads: u64,
     /// When LOGIN was, in milliseconds since 1970.
     pub since: u64,
     /// Up to which id the records of a conversation are complete; none where that could not be found out.
@@ -205,6 +207,10 @@ pub fn receive(client: &mut Client, message: FromServer) {
 
         FromServer::ChatSendMsg { envelope, msg_text } => message_came(client, envelope, msg_text),
 
+        FromServer::ChatSendFile { envelope, stored } => {
+            message_came(client, envelope, transfers::file_text(&stored.file));
+        }
+
         FromServer::Request { .. } => request(client, &message),
 
         FromServer::FriendState { uid, username, online } => friend_state(client, uid, &username, online),
@@ -232,7 +238,7 @@ pub fn receive(client: &mut Client, message: FromServer) {
             }
         }
 
-        _ => {} // files, and whatever a later version sends
+        _ => {} // whatever a later version sends
     }
 }
 
@@ -257,6 +263,7 @@ fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
         session.meet(from, "", &envelope.from_name);
     }
     client.record(with, (envelope.clone(), msg_text.clone()));
+    transfers::fetch_picture(client, &(envelope.clone(), msg_text.clone()));
     let Some(session) = &mut client.session else { return };
     let is_open = session.open == Some(with);
     if is_open {
@@ -267,16 +274,17 @@ fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
     }
     let columns = client.look.is_terminal.then_some(client.look.width);
     let Some(session) = &mut client.session else { return };
-    session.keep_unread(with, (envelope, msg_text.clone()));
+    let shown = transfers::shown_text(words, &envelope, &msg_text);
+    session.keep_unread(with, (envelope, msg_text));
     if id > session.last_id && !is_open {
-        let line = elsewhere_line(words, columns, session, with, from, &msg_text);
+        let line = elsewhere_line(words, columns, session, with, from, &shown);
         client.show(vec![line]);
     }
 }
 
 /// A message of the open conversation; of the further lines of its text at most `MAX_SHOWN_LINES` are shown.
 pub fn message_line(words: Words, session: &Session, envelope: &Envelope, msg_text: &str) -> Line {
-    let mut rows = message_rows(session, envelope, msg_text);
+    let mut rows = message_rows(words, session, envelope, msg_text);
     let more = rows.len().saturating_sub(1 + MAX_SHOWN_LINES);
     if more > 0 {
         rows.truncate(1 + MAX_SHOWN_LINES);
@@ -286,7 +294,7 @@ pub fn message_line(words: Words, session: &Session, envelope: &Envelope, msg_te
 }
 
 /// `NAME: TEXT`, in a group `#GNAME NAME: TEXT`; further lines of the text begin with four spaces.
-pub fn message_rows(session: &Session, envelope: &Envelope, msg_text: &str) -> Vec<String> {
+pub fn message_rows(words: Words, session: &Session, envelope: &Envelope, msg_text: &str) -> Vec<String> {
     let name = session.username(envelope.from_id);
     let name = match envelope.is_friend {
         true => name,
@@ -296,7 +304,7 @@ pub fn message_rows(session: &Session, envelope: &Envelope, msg_text: &str) -> V
         0 => format!("{name}: {}", harmless(line)),
         _ => format!("    {}", harmless(line)),
     };
-    msg_text.split('\n').enumerate().map(row).collect()
+    transfers::shown_text(words, envelope, msg_text).split('\n').enumerate().map(row).collect()
 }
 
 /// A message of another conversation in one row; at a terminal its text is cut so that it fits.

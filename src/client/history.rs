@@ -9,10 +9,11 @@ use crate::client::conversation::{Conversation, message_rows};
 use crate::client::people::find;
 use crate::client::records::Record;
 use crate::client::screen::Line;
+use crate::client::transfers::file_text;
 use crate::client::{Client, Failure};
 use crate::clock::{Civil, civil, now_ms, since_1970};
 use crate::limits::{MAX_HISTORY, MAX_NUMBER, MAX_RECORDS, RECORDS};
-use crate::message::{FromServer, StoredFile};
+use crate::message::FromServer;
 
 /// What `/history` asks for, and `/history more` goes on with.
 #[derive(Clone)]
@@ -153,9 +154,7 @@ pub fn fetch(
     let page: Vec<FromServer> = client.http_get("/getChatRecords", &arguments)?;
     let record = |message| match message {
         FromServer::ChatSendMsg { envelope, msg_text } => Some((envelope, msg_text)),
-        FromServer::ChatSendFile { envelope, stored: StoredFile { file, .. } } => {
-            Some((envelope, format!("{}/{}/{}", file.file_name, file.file_size, file.file_md5)))
-        }
+        FromServer::ChatSendFile { envelope, stored } => Some((envelope, file_text(&stored.file))),
         _ => None,
     };
     Ok(page.into_iter().filter_map(record).collect())
@@ -169,7 +168,7 @@ fn show(client: &mut Client, messages: &[Record]) -> Result<(), Failure> {
         if !session.people.contains_key(&envelope.from_id) {
             session.meet(envelope.from_id, "", &envelope.from_name);
         }
-        let rows = message_rows(client.session()?, envelope, msg_text);
+        let rows = message_rows(client.words, client.session()?, envelope, msg_text);
         lines.push(Line {
             mark: format!("  #{} ", envelope.id),
             rows,

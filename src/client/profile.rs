@@ -4,8 +4,8 @@
 //! exists is ever overwritten by one. Not here: the account itself (account.rs). Start with `profile`.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Read, Write};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -14,9 +14,9 @@ use crate::client::arguments::{needs, show_rows, take_word, words_of};
 use crate::client::people::{fetch_friends, person_row, take_who};
 use crate::client::picture::measure;
 use crate::client::words::Values;
-use crate::client::{Client, Failure};
+use crate::client::{Client, Failure, downloads};
 use crate::harmless::harmless_name;
-use crate::limits::{MAX_COPIES, MAX_PICTURE};
+use crate::limits::MAX_PICTURE;
 use crate::message::{Code, User};
 
 /// `/profile [WHO]`.
@@ -147,7 +147,8 @@ fn show_avatar(client: &mut Client, who: &str) -> Result<(), Failure> {
     };
     let (stem, _) = name.rsplit_once('.').unwrap_or((name, ""));
     let name = &format!("{stem}.{}", if format == "JPEG" { "jpg".to_owned() } else { format.to_lowercase() });
-    let saved = save(&client.config.data_dir.join("downloads"), name, &octets);
+    let saved = downloads::create(&client.config.data_dir.join("downloads"), name)
+        .and_then(|(mut file, path)| file.write_all(&octets).map(|()| path));
     match saved {
         Ok(path) => {
             let (size, path) = (format!("{width}x{height}"), path.display());
@@ -164,20 +165,4 @@ fn show_avatar(client: &mut Client, who: &str) -> Result<(), Failure> {
         }
         Err(error) => Err(client.failure("cannotWrite", &[("PATH", &name), ("WHY", &error.kind())])),
     }
-}
-
-/// Writes a new file: `name`, or `name (2).ext` and so on where there is one already.
-fn save(folder: &Path, name: &str, octets: &[u8]) -> io::Result<PathBuf> {
-    fs::create_dir_all(folder)?;
-    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
-    for copy in 1..=MAX_COPIES {
-        let name = if copy == 1 { name.to_owned() } else { format!("{stem} ({copy}).{ending}") };
-        let path = folder.join(name);
-        match File::create_new(&path) {
-            Ok(mut file) => return file.write_all(octets).map(|()| path),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Err(ErrorKind::AlreadyExists.into())
 }

@@ -116,6 +116,28 @@ impl Log {
     }
 }
 
+/// Which files were fetched, one in a line: id, tab, where it is.
+pub struct SavedList(PathBuf);
+
+impl SavedList {
+    /// One more.
+    pub fn append(&self, id: &str, path: &Path) -> io::Result<()> {
+        make_private_folder(self.0.parent().unwrap_or(&self.0))?;
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.0)?;
+        file.write_all(format!("{id}\t{}\n", escape(&path.to_string_lossy())).as_bytes())
+    }
+
+    /// All of them, by id; none where there is no list.
+    pub fn read(&self) -> BTreeMap<u64, PathBuf> {
+        let text = fs::read_to_string(&self.0).unwrap_or_default();
+        let entry = |line: &str| {
+            let (id, path) = line.split_once('\t')?;
+            Some((id.parse().ok()?, PathBuf::from(unescape(path))))
+        };
+        text.lines().filter_map(entry).collect()
+    }
+}
+
 /// What people write to each other is nobody else's business on this computer.
 fn make_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
@@ -173,13 +195,23 @@ impl Iterator for Backwards {
 impl Client {
     /// The file of a conversation, below `--dataDir`.
     pub(super) fn log_of(&self, with: Conversation) -> Result<Log, Failure> {
-        let me = self.session()?.me.uid;
+        let kind = if with.is_friend { "friend" } else { "group" };
+        let path = self.records_folder()?.join(format!("{kind}-{}.log", with.to_id));
+        Ok(Log { path, with, me: self.session()?.me.uid })
+    }
+
+    /// The files that were fetched.
+    pub(super) fn saved_list(&self) -> Result<SavedList, Failure> {
+        Ok(SavedList(self.records_folder()?.join("saved.log")))
+    }
+
+    /// Where the records of this user at this server stand.
+    fn records_folder(&self) -> Result<PathBuf, Failure> {
         let plain = |c: char| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' };
         let server = format!("{}_{}", self.config.server_ip, self.config.chat_port);
         let server: String = server.chars().map(plain).collect();
-        let kind = if with.is_friend { "friend" } else { "group" };
-        let folder = self.config.data_dir.join("records").join(server).join(me.to_string());
-        Ok(Log { path: folder.join(format!("{kind}-{}.log", with.to_id)), with, me })
+        let me = self.session()?.me.uid;
+        Ok(self.config.data_dir.join("records").join(server).join(me.to_string()))
     }
 
     /// Keeps a message that came or was acknowledged.

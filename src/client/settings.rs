@@ -37,6 +37,7 @@ pub fn status(client: &mut Client, _: &str) -> Result<(), Failure> {
         ),
         ("status.bytes", connection.map_or_else(none, |connection| each_way(connection.socket.bytes()))),
         ("status.unread", session.map_or(0, |session| session.unread_in_all()).to_string()),
+        ("status.transfers", client.active_transfers().to_string()),
         ("status.trace", level_name(client.config.trace.level())),
         ("status.width", client.look.width.to_string()),
     ];

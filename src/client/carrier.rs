@@ -1,0 +1,307 @@
+//! One transfer, on a thread and a connection of its own: hello, RESUME, then FILE_UPLOAD or FILE_DOWNLOAD (PROTOCOL.md, 5).
+//!
+//! Rules: memory does not grow with the file. Where a connection breaks, the next one goes on: an upload where the server
+//! says, a download behind what the part file has. The MD5 of the whole decides; what is damaged is thrown away.
+//! Not here: what is shown of it, and when it is tried again (transfers.rs). Start with `Carrier::upload`.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::client::downloads;
+use crate::config::Config;
+use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, FILE_CHUNK_SIZE, IDLE_DEADLINE, patiently};
+use crate::md5_check::{Md5Sum, hex};
+use crate::message::{self, Code, FileUpload, FromClient, FromServer, Refusal, encode};
+use crate::socket::{self, Socket};
+use crate::wire;
+
+/// What `main` and the thread of a transfer both see.
+#[derive(Default)]
+pub struct Shared {
+    /// Bytes that are over.
+    pub done: AtomicU64,
+    /// `/cancel` was typed.
+    pub is_cancelled: AtomicBool,
+    /// FILE_END was sent: it may be stored.
+    pub is_end_sent: AtomicBool,
+    /// The connection, to be cut.
+    socket: Mutex<Option<Arc<Socket>>>,
+}
+
+/// What is to be sent.
+#[derive(Clone)]
+pub struct Upload {
+    /// Where it is.
+    pub path: PathBuf,
+    /// True: `to_id` is a friend's uid. False: a gId.
+    pub is_friend: bool,
+    /// Whom it is for.
+    pub to_id: u64,
+    /// The name that others see, and its size; the MD5 is found out.
+    pub file: message::File,
+    /// FILE or PICTURE.
+    pub msg_type: String,
+    /// The number of FILE_UPLOAD, and behind it that of FILE_END: the same at each try.
+    pub client_no: u64,
+}
+
+/// What is to be fetched.
+#[derive(Clone)]
+pub struct Download {
+    /// The id of the message.
+    pub id: u64,
+    /// Where it goes.
+    pub folder: PathBuf,
+    /// What came of it so far, in that folder.
+    pub part: PathBuf,
+}
+
+/// What a thread tells `main`.
+pub enum Told {
+    /// The file that comes.
+    Begun(message::File),
+    /// Stored, under this id.
+    Sent(u64, message::File),
+    /// It stands there now.
+    Saved(PathBuf),
+    /// The server said no.
+    Refused(Refusal),
+    /// The file here cannot be read or written: where, and why.
+    Broken(PathBuf, io::Error),
+    /// It was another file at the end than at the beginning.
+    Changed,
+    /// The connection broke; another one may go on.
+    Lost,
+}
+
+/// Why a transfer did not come to its end.
+type Outcome<T> = Result<T, Told>;
+
+/// What a transfer needs, as it stood when the thread began.
+pub struct Carrier {
+    /// The options.
+    pub config: Config,
+    /// Of LOGIN_OK.
+    pub session_id: String,
+    /// In the trace.
+    pub name: String,
+    /// What `main` looks at.
+    pub shared: Arc<Shared>,
+    /// For what is to be told before the end.
+    pub tell: Box<dyn Fn(Told) + Send>,
+}
+
+impl Shared {
+    /// Ends the connection: the thread notices.
+    pub fn cut(&self) {
+        if let Some(socket) = &*self.socket.lock().unwrap_or_else(PoisonError::into_inner) {
+            socket.cut();
+        }
+    }
+}
+
+/// The connection of one transfer.
+struct Link {
+    socket: Arc<Socket>,
+    sender: wire::Sender,
+    receiver: wire::Receiver,
+}
+
+impl Carrier {
+    /// Sends a file.
+    pub fn upload(&self, upload: &Upload) -> Told {
+        self.try_upload(upload).unwrap_or_else(|why| why)
+    }
+
+    /// Fetches a file.
+    pub fn download(&self, download: &Download) -> Told {
+        let told = self.try_download(download).unwrap_or_else(|why| why);
+        if fs::metadata(&download.part).is_ok_and(|part| part.len() == 0) {
+            let _ = fs::remove_file(&download.part); // nothing to go on with
+        }
+        told
+    }
+
+    fn try_upload(&self, upload: &Upload) -> Outcome<Told> {
+        let broken = |error| Told::Broken(upload.path.clone(), error);
+        let mut opened = File::open(&upload.path).map_err(broken)?;
+        let before = opened.metadata().map_err(broken)?;
+        let mut file = upload.file.clone();
+        file.file_size = before.len();
+        file.file_md5 = hex(&self.md5_of(&mut opened).map_err(broken)?.finish());
+
+        let mut link = self.resume()?;
+        let (is_friend, to_id) = (upload.is_friend, upload.to_id);
+        let end = FromClient::FileEnd { client_no: upload.client_no + 1 };
+        if self.shared.is_end_sent.load(Relaxed)
+            && let Ok(FromServer::Ack { id: Some(id), .. }) = self.ask(&mut link, &end)
+        {
+            return Ok(Told::Sent(id, file)); // it was stored, and the answer was lost
+        }
+        let (client_no, msg_type) = (upload.client_no, upload.msg_type.clone());
+        let announced = FileUpload { client_no, is_friend, to_id, file: file.clone(), msg_type };
+        let ready = self.ask(&mut link, &FromClient::FileUpload(announced))?;
+        let FromServer::FileReady { mut offset, .. } = ready else { return Err(Told::Lost) };
+
+        opened.seek(SeekFrom::Start(offset)).map_err(broken)?;
+        while offset < file.file_size {
+            self.shared.done.store(offset, Relaxed);
+            let mut body = encode(&FromClient::FileChunk { offset });
+            body.push(b'\n');
+            let json = body.len();
+            let wanted = (file.file_size - offset).min(FILE_CHUNK_SIZE as u64);
+            (&opened).take(wanted).read_to_end(&mut body).map_err(broken)?;
+            if body.len() == json {
+                return Err(Told::Changed); // it has become shorter
+            }
+            if link.socket.has_input() {
+                return Err(self.refusal(&mut link)); // no chunk has an answer but a refusal
+            }
+            self.send(&mut link, &body)?;
+            offset += (body.len() - json) as u64;
+        }
+        self.shared.done.store(offset, Relaxed);
+        self.shared.is_end_sent.store(true, Relaxed);
+        match self.ask(&mut link, &end) {
+            Ok(FromServer::Ack { id: Some(id), .. }) => Ok(Told::Sent(id, file)),
+            Ok(_) => Err(Told::Lost),
+            Err(Told::Refused(refusal)) if refusal.code == Code::FileDamaged => {
+                let after = fs::metadata(&upload.path).map_err(broken)?;
+                let has_changed =
+                    after.len() != before.len() || after.modified().ok() != before.modified().ok();
+                Err(if has_changed { Told::Changed } else { Told::Refused(refusal) })
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    fn try_download(&self, download: &Download) -> Outcome<Told> {
+        let broken = |error| Told::Broken(download.part.clone(), error);
+        fs::create_dir_all(&download.folder).map_err(broken)?;
+        let mut part =
+            File::options().read(true).append(true).create(true).open(&download.part).map_err(broken)?;
+        let mut md5 = self.md5_of(&mut part).map_err(broken)?;
+        let mut offset = self.shared.done.load(Relaxed);
+
+        let mut link = self.resume()?;
+        let ask = |offset| FromClient::FileDownload { client_no: 1, msg_id: download.id, offset };
+        let mut ready = self.ask(&mut link, &ask(offset));
+        if offset > 0 && matches!(&ready, Err(Told::Refused(refusal)) if refusal.code == Code::BadRequest) {
+            part.set_len(0).map_err(broken)?; // a part of another file, longer than this one
+            (md5, offset) = (Md5Sum::new(), 0);
+            ready = self.ask(&mut link, &ask(0));
+        }
+        let FromServer::FileReady { file: Some(file), .. } = ready? else { return Err(Told::Lost) };
+        (self.tell)(Told::Begun(file.clone()));
+        loop {
+            self.shared.done.store(offset, Relaxed);
+            let body = self.receive(&mut link)?;
+            let end = body.iter().position(|byte| *byte == b'\n').unwrap_or(body.len());
+            match serde_json::from_slice(&body[..end]) {
+                Ok(FromServer::FileChunk { offset: at }) if at == offset => {
+                    let raw = body.get(end + 1..).unwrap_or_default();
+                    if raw.len() as u64 > file.file_size - offset {
+                        return Err(Told::Lost);
+                    }
+                    part.write_all(raw).map_err(broken)?;
+                    md5.update(raw);
+                    offset += raw.len() as u64;
+                }
+                Ok(FromServer::FileEnd { .. }) if offset == file.file_size => break,
+                Ok(FromServer::Error { refusal, .. }) => return Err(Told::Refused(refusal)),
+                _ => return Err(Told::Lost),
+            }
+        }
+        if hex(&md5.finish()) != file.file_md5 {
+            let _ = fs::remove_file(&download.part); // the next try begins anew
+            return Err(Told::Refused(Refusal::new(Code::FileDamaged, "")));
+        }
+        part.sync_all().map_err(broken)?;
+        drop(part);
+        let saved = save_part(&download.part, &download.folder, &file.file_name);
+        saved.map(Told::Saved).map_err(|error| Told::Broken(download.folder.join(&file.file_name), error))
+    }
+
+    /// Reads all of a file; `done` counts along, and a cancelled transfer ends here.
+    fn md5_of(&self, file: &mut File) -> io::Result<Md5Sum> {
+        let (mut md5, mut piece) = (Md5Sum::new(), vec![0; FILE_CHUNK_SIZE]);
+        let mut length = 0;
+        loop {
+            let count = match file.read(&mut piece) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            if count == 0 || self.shared.is_cancelled.load(Relaxed) {
+                self.shared.done.store(length, Relaxed);
+                return Ok(md5);
+            }
+            md5.update(&piece[..count]);
+            length += count as u64;
+        }
+    }
+
+    /// A connection that acts for our user.
+    fn resume(&self) -> Outcome<Link> {
+        let config = &self.config;
+        let address = SocketAddr::new(config.server_ip, config.chat_port);
+        let deadline = patiently(CONNECT_DEADLINE, config.patience);
+        let socket = socket::connect(address, deadline, &self.name, &config.trace).map_err(|_| Told::Lost)?;
+        let socket = Arc::new(socket);
+        *self.shared.socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket.clone());
+        let hello =
+            wire::hello_as_client(&socket, config.passphrase.as_bytes(), config.deadline(ANSWER_DEADLINE));
+        let (sender, receiver) = hello.map_err(|_| Told::Lost)?;
+        let mut link = Link { socket, sender, receiver };
+        link.receiver.after_login();
+        let resume = FromClient::Resume { client_no: 0, session_id: self.session_id.clone() };
+        match self.ask(&mut link, &resume) {
+            Ok(_) => Ok(link),
+            Err(Told::Refused(refusal)) if refusal.code == Code::NotLoggedIn => Err(Told::Lost), // a new session comes
+            Err(why) => Err(why),
+        }
+    }
+
+    /// A request and its answer. It may take long: of a part that goes on the server reads all that it has.
+    fn ask(&self, link: &mut Link, request: &FromClient) -> Outcome<FromServer> {
+        self.send(link, &encode(request))?;
+        let body = self.receive(link)?;
+        match serde_json::from_slice(&body) {
+            Ok(FromServer::Error { refusal, .. }) => Err(Told::Refused(refusal)),
+            Ok(FromServer::Kicked { .. }) | Err(_) => Err(Told::Lost),
+            Ok(answer) => Ok(answer),
+        }
+    }
+
+    /// What came though nothing was asked.
+    fn refusal(&self, link: &mut Link) -> Told {
+        let body = self.receive(link).unwrap_or_default();
+        match serde_json::from_slice(&body) {
+            Ok(FromServer::Error { refusal, .. }) => Told::Refused(refusal),
+            _ => Told::Lost,
+        }
+    }
+
+    fn send(&self, link: &mut Link, body: &[u8]) -> Outcome<()> {
+        if self.shared.is_cancelled.load(Relaxed) {
+            return Err(Told::Lost);
+        }
+        let sent = link.sender.send(&link.socket, body, self.config.deadline(IDLE_DEADLINE));
+        sent.map_err(|_| self.refusal(link)) // the server may have said why it closed
+    }
+
+    fn receive(&self, link: &mut Link) -> Outcome<Vec<u8>> {
+        let received = link.receiver.receive(&link.socket, self.config.deadline(IDLE_DEADLINE));
+        received.ok().flatten().ok_or(Told::Lost)
+    }
+}
+
+/// Gives a whole part its name: a new one is taken first, so that nobody else has it.
+fn save_part(part: &Path, folder: &Path, name: &str) -> io::Result<PathBuf> {
+    let (_, path) = downloads::create(folder, name)?;
+    fs::rename(part, &path)?;
+    Ok(path)
+}
