@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use crate::client::{self, screen::Look, words::Words};
 use crate::config::{Config, Database};
-use crate::harmless::obeys_escapes;
+use crate::harmless::obeys_colours;
 use crate::lan;
 use crate::limits::{DEMO_DEADLINE, DEMO_QUIET, SHORT_PAUSE, USUAL_WIDTH, patiently};
 use crate::md5_check::{hex, random_bytes};
@@ -157,11 +157,8 @@ struct Console {
 pub fn run(mut config: Config, is_fast: bool) -> Result<(), String> {
     let folder = std::env::temp_dir().join(format!("minim-demo-{}", hex(&random_bytes::<8>())));
     let level = if config.trace.is_on() { config.trace.level() } else { Level::Steps };
-    let has_colours = obeys_escapes(io::stdout().is_terminal())
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    if config.database == Database::Sqlite(config.data_dir.join("minim.db")) {
-        config.database = Database::Sqlite(folder.join("minim.db"));
-    }
+    let has_colours = obeys_colours(io::stdout().is_terminal());
+    config.database = Database::Sqlite(folder.join("minim.db"));
     (config.chat_port, config.http_port, config.udp_port) = (0, 0, config.udp_port.map(|_| 0));
     (config.server_ip, config.broadcast) = (Ipv4Addr::LOCALHOST.into(), Vec::new()); // nobody else hears of it
     let mut stage = Stage { config, level, has_colours, folder: folder.clone(), consoles: Vec::new() };
@@ -289,7 +286,7 @@ impl Stage {
     /// The trace of one of the programs, on the stage.
     fn trace(&self, name: &'static str) -> Arc<Trace> {
         let has_colours = self.has_colours;
-        Trace::new(self.level, move |line| show(&labelled(name, line, has_colours)))
+        Trace::new(self.level, move |lines| lines.iter().all(|line| show(&labelled(name, line, has_colours))))
     }
 
     fn row(&self, name: &str, row: &str) -> String {
@@ -310,9 +307,7 @@ fn labelled(name: &str, row: &str, has_colours: bool) -> String {
         "carol" => "35",  // magenta
         _ => "36",        // cyan
     };
-    let part = coloured(row, row);
-    let is_part = part != row;
-    format!("\x1b[{colour}m{label}{}\x1b[0m", if is_part { part } else { row.to_owned() })
+    format!("\x1b[{colour}m{label}{}\x1b[0m", coloured(row))
 }
 
 /// One line in one write. False: nobody looks any more.

@@ -31,6 +31,11 @@ pub fn obeys_escapes(is_terminal: bool) -> bool {
     is_terminal && !is_old_windows && std::env::var("TERM").unwrap_or_default() != "dumb"
 }
 
+/// Whether it also may get colours: `NO_COLOR` forbids them.
+pub fn obeys_colours(is_terminal: bool) -> bool {
+    obeys_escapes(is_terminal) && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// A name as it is shown: in quotes, where it has anything but letters, digits, `_`, `-`, `.` and single inner spaces,
 /// so that no name can look like an event, an error, a time or a group.
 pub fn harmless_name(name: &str) -> String {

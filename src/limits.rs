@@ -76,8 +76,8 @@ pub const MAX_DATAGRAM: usize = 1_400;
 pub const MAX_NOTICE: usize = 1_000;
 /// Of one address one notice in this time is heard. lan.rs.
 pub const NOTICE_PAUSE: Duration = Duration::from_secs(1);
-/// Addresses of which notices are heard within that time: who invents addresses fills no memory. lan.rs.
-pub const NOTICE_ADDRESSES: usize = 1_000;
+/// Addresses of which notices are heard within that time: who invents addresses must not keep everybody busy. lan.rs.
+pub const NOTICE_ADDRESSES: usize = 20;
 /// Who looks for a server waits so long. lan.rs.
 pub const FIND_DEADLINE: Duration = Duration::from_millis(2_500);
 /// Behind a failed recvfrom, and between two looks whether all clients have gone. lan.rs, server/operator.rs.

@@ -140,7 +140,8 @@ pub fn open(config: Config) -> Result<Opened, String> {
 }
 
 impl Opened {
-    /// Serves in threads of its own, as long as what is returned here is held.
+    /// Serves in threads of its own, as long as what is returned here is held: for the demo. Then the database is closed; the
+    /// threads that wait for a connection or a datagram end when the next one comes.
     pub fn start(self) -> Result<Arc<Server>, String> {
         let (server, chat_listener) = self.start_others()?;
         let held = Arc::downgrade(&server);

@@ -9,16 +9,20 @@
 use std::fs;
 use std::io::{BufRead, Write};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, Own};
-use crate::limits::{ACCEPT_PAUSE, CONNECT_DEADLINE, MAX_FRAME, RECEIVE_PIECE, TAP_LIFE, patiently};
+use crate::limits::{
+    ACCEPT_PAUSE, CONNECT_DEADLINE, LOGIN_DEADLINE, MAX_FRAME, RECEIVE_PIECE, TAP_LIFE, patiently,
+};
 use crate::md5_check::random_bytes;
 use crate::socket::{self, Socket};
 use crate::trace::{body_row, frame_rows, kind};
-use crate::wire::{self, LENGTH_SIZE, MAC_SIZE, MAGIC, NONCE_SIZE, Receiver, Secret, receive_exactly};
+use crate::wire::{
+    self, IV_SIZE, LENGTH_SIZE, MAC_SIZE, MAGIC, NONCE_SIZE, Receiver, Secret, receive_exactly,
+};
 
 /// What happens to one frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -137,16 +141,15 @@ fn named(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<
 /// One connection: the hello of both ends is passed on and gives the keys; then each direction has a thread.
 fn relay(tap: &Arc<Tap>, connection: u64, client: Arc<Socket>) -> Result<(), String> {
     let config = &tap.config;
-    let deadline = Instant::now() + TAP_LIFE;
+    let deadline = config.deadline(LOGIN_DEADLINE);
     let text = |error: std::io::Error| error.to_string();
-    let address = SocketAddr::new(config.server_ip, config.chat_port);
-    let (deadline_to_connect, name) =
-        (patiently(CONNECT_DEADLINE, config.patience), format!("s{connection}"));
-    let server = socket::connect(address, deadline_to_connect, &name, &config.trace);
-    let server = Arc::new(server.map_err(|error| format!("cannot connect to {address}: {error}"))?);
-
     let mut client_hello = [0; MAGIC.len() + NONCE_SIZE];
     receive_exactly(&client, &mut client_hello, deadline).map_err(|_| "the client left before its hello")?;
+
+    let address = SocketAddr::new(config.server_ip, config.chat_port);
+    let (limit, name) = (patiently(CONNECT_DEADLINE, config.patience), format!("s{connection}"));
+    let server = socket::connect(address, limit, &name, &config.trace);
+    let server = Arc::new(server.map_err(|error| format!("cannot connect to {address}: {error}"))?);
     server.send(&client_hello, deadline).map_err(text)?;
     let mut server_hello = [0; MAGIC.len() + NONCE_SIZE + MAC_SIZE];
     receive_exactly(&server, &mut server_hello, deadline)
@@ -187,7 +190,13 @@ impl Tap {
         let deadline = Instant::now() + TAP_LIFE;
         let direction = if is_out { "out" } else { "in" };
         for number in 0.. {
-            let Ok(mut frame) = receive_frame(from, deadline) else { break };
+            let mut frame = match receive_frame(from, deadline) {
+                Ok(frame) => frame,
+                Err(why) => {
+                    self.say(&format!("{connection}: {direction} ended: {why}"));
+                    break;
+                }
+            };
             let body = keys.open(&frame).ok();
             let accident = self.accident(is_out, number);
             let kind = body.as_deref().map_or("unreadable".to_owned(), |body| kind(body).unwrap_or_default());
@@ -216,11 +225,11 @@ impl Tap {
                 Some(What::Repeat) => 2,
                 _ => 1,
             };
-            if to.send(&frame.repeat(copies), deadline).is_err() {
+            if (0..copies).any(|_| to.send(&frame, deadline).is_err()) {
+                self.say(&format!("{connection}: {direction} ended: the other side takes no more"));
                 break;
             }
         }
-        self.say(&format!("{connection}: {direction} ended"));
         to.end(); // the other direction may still say something
     }
 
@@ -251,7 +260,7 @@ impl Tap {
     /// The next number of a sequence that the seed decides (xorshift64 of Marsaglia, 2003).
     fn draw(&self) -> u64 {
         let mut seed = self.seed.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut x = *seed | 1; // 0 would stay 0
+        let mut x = (*seed).max(1); // 0 would stay 0
         x ^= x << 13;
         x ^= x >> 7;
         x ^= x << 17;
@@ -275,8 +284,7 @@ impl Tap {
 
     /// All rows at once: two directions never mix within a frame.
     fn say(&self, rows: &str) {
-        let mut output: MutexGuard<'_, Box<dyn Write + Send>> =
-            self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = writeln!(output, "{rows}").and_then(|()| output.flush()); // who stopped reading still relays
     }
 }
@@ -284,8 +292,8 @@ impl Tap {
 /// The part of a frame in which a byte lies.
 fn part_of(byte: u64, length: u64) -> &'static str {
     match byte {
-        0..=3 => "the length",
-        4..=11 => "the IV",
+        _ if byte < LENGTH_SIZE as u64 => "the length",
+        _ if byte < (LENGTH_SIZE + IV_SIZE) as u64 => "the IV",
         _ if byte >= length - MAC_SIZE as u64 => "the MAC",
         _ => "the ciphertext",
     }

@@ -12,12 +12,12 @@ mod lines;
 mod parts;
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use std::thread;
 
-use crate::harmless::obeys_escapes;
+use crate::harmless::obeys_colours;
 
 pub use http::HttpView;
 pub use lines::{Lines, Outcome};
@@ -36,16 +36,25 @@ pub enum Level {
     Rounds,
 }
 
-/// All levels by their names.
+/// All levels by their names, each at the place that is its number.
 pub const LEVELS: [(&str, Level); 4] =
     [("off", Level::Off), ("steps", Level::Steps), ("frames", Level::Frames), ("rounds", Level::Rounds)];
+
+impl Level {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        LEVELS[self as usize].0
+    }
+}
+
+type Write = dyn Fn(&[String]) -> bool + Send + Sync;
 
 /// The trace of one program.
 pub struct Trace {
     /// The place of its level in `LEVELS`.
     level: AtomicU8,
-    /// Takes one line; false: nobody reads it.
-    write: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    /// Takes the lines of one call, one behind the other; false: nobody reads them.
+    write: Box<Write>,
 }
 
 /// What is said behind a call about what it carried.
@@ -65,8 +74,9 @@ impl Note {
 }
 
 impl Trace {
-    /// A trace whose lines `write` takes, without line feed; it returns false when nobody reads them any more.
-    pub fn new(level: Level, write: impl Fn(&str) -> bool + Send + Sync + 'static) -> Arc<Trace> {
+    /// A trace whose lines `write` takes, those of one call together, without line feeds; it returns false when nobody reads
+    /// them any more.
+    pub fn new(level: Level, write: impl Fn(&[String]) -> bool + Send + Sync + 'static) -> Arc<Trace> {
         Arc::new(Trace { level: AtomicU8::new(level as u8), write: Box::new(write) })
     }
 
@@ -77,11 +87,13 @@ impl Trace {
 
     /// On standard error: at a terminal in colours, unless `NO_COLOR` says otherwise.
     pub fn on_standard_error(level: Level) -> Arc<Trace> {
-        let is_coloured = obeys_escapes(io::stderr().is_terminal())
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Trace::new(level, move |line| {
-            let line = if is_coloured { coloured(line, line) } else { line.to_owned() };
-            io::stderr().write_all(format!("{line}\n").as_bytes()).is_ok() // it has no buffer
+        let is_coloured = obeys_colours(io::stderr().is_terminal());
+        Trace::new(level, move |lines| {
+            let mut output = io::stderr().lock(); // it has no buffer
+            lines.iter().all(|line| {
+                let line = if is_coloured { coloured(line) } else { line.clone() };
+                output.write_all(format!("{line}\n").as_bytes()).is_ok()
+            })
         })
     }
 
@@ -110,14 +122,9 @@ impl Trace {
         let line = format!("{line}{:room$}= {result}", "", room = if room > 0 { room } else { 2 });
         let room = 56usize.saturating_sub(line.chars().count()).max(2);
         let line = format!("{line}{:room$}{}", "", note.words);
-        self.write(line.trim_end());
-        for row in &note.rows {
-            self.write(&format!("[{thread:8}]   {row}"));
-        }
-    }
-
-    fn write(&self, line: &str) {
-        if !(self.write)(line) {
+        let mut lines = vec![line.trim_end().to_owned()];
+        lines.extend(note.rows.iter().map(|row| format!("[{thread:8}]   {row}")));
+        if !(self.write)(&lines) {
             self.set_level(Level::Off);
         }
     }
@@ -129,18 +136,18 @@ impl fmt::Debug for Trace {
     }
 }
 
-/// `shown`, which is `line` or a piece of it, in the colour of the part that the line shows. The letters stand there all the same.
-pub fn coloured(line: &str, shown: &str) -> String {
+/// A line in the colour of the part that it shows. The letters stand there all the same.
+pub fn coloured(line: &str) -> String {
     let part = line.strip_prefix('[').and_then(|line| line.split_once("]   "));
     let part = part.map_or("", |(_, part)| part);
-    let colour = match part.split_once(' ').map(|(letter, text)| (letter, text.ends_with("wrong"))) {
-        Some(("L" | "Q", _)) => "33",              // yellow
-        Some(("I", _)) => "35",                    // magenta
-        Some(("C" | "H", _)) => "36",              // cyan
-        Some(("M", is_wrong)) if is_wrong => "31", // red
-        Some(("M", _)) => "32",                    // green
-        Some(("R", _)) => "2",                     // dim
-        _ => return shown.to_owned(),
+    let colour = match part.split_once(' ') {
+        Some(("L" | "Q", _)) => "33",                        // yellow
+        Some(("I", _)) => "35",                              // magenta
+        Some(("C" | "H", _)) => "36",                        // cyan
+        Some(("M", text)) if text.contains("wrong") => "31", // red
+        Some(("M", _)) => "32",                              // green
+        Some(("R", _)) => "2",                               // dim
+        _ => return line.to_owned(),
     };
-    format!("\x1b[{colour}m{shown}\x1b[0m")
+    format!("\x1b[{colour}m{line}\x1b[0m")
 }

@@ -369,11 +369,16 @@ impl Receiver {
 
     /// The bytes that the first frame takes, when all of it is there.
     fn whole_frame(&self) -> Result<Option<usize>, Error> {
-        if self.came.len() < LENGTH_SIZE {
-            return Ok(None);
+        let size = self.size()?;
+        Ok((size > LENGTH_SIZE && size <= self.came.len()).then_some(size))
+    }
+
+    /// The bytes that the first frame takes; while its length has not come, those of the length field.
+    fn size(&self) -> Result<usize, Error> {
+        match self.came.len() {
+            0..LENGTH_SIZE => Ok(LENGTH_SIZE),
+            _ => Ok(LENGTH_SIZE + frame_length(&self.came, self.limit)?),
         }
-        let size = LENGTH_SIZE + frame_length(&self.came, self.limit)?;
-        Ok((size <= self.came.len()).then_some(size))
     }
 
     /// Waits for bytes, whatever frames they belong to; when the deadline passes, what came is kept. `Nothing`: the peer
@@ -381,7 +386,10 @@ impl Receiver {
     /// the rest: so each line belongs to one frame.
     fn receive_more(&mut self, socket: &Socket, deadline: Instant) -> Result<Came, Error> {
         let mut piece = [0; RECEIVE_PIECE];
-        let wanted = if socket.trace_level() == Level::Off { RECEIVE_PIECE } else { self.missing()? };
+        let wanted = match socket.trace_level() {
+            Level::Off => RECEIVE_PIECE,
+            _ => RECEIVE_PIECE.min(self.size()? - self.came.len()),
+        };
         let count = socket.recv(&mut piece[..wanted], deadline)?;
         if count == 0 {
             let place = if self.came.is_empty() { "between frames, a clean end" } else { "within a frame" };
@@ -397,15 +405,6 @@ impl Receiver {
             _ if count < wanted => Came::Less,
             _ => Came::AllThatWasWanted,
         })
-    }
-
-    /// Bytes that the first frame still needs, or its length field; at most `RECEIVE_PIECE`.
-    fn missing(&self) -> Result<usize, Error> {
-        let size = match self.came.len() {
-            0..LENGTH_SIZE => LENGTH_SIZE,
-            _ => LENGTH_SIZE + frame_length(&self.came, self.limit)?,
-        };
-        Ok((size - self.came.len()).min(RECEIVE_PIECE))
     }
 }
 

@@ -6,7 +6,6 @@ mod common;
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use common::{Folder, MINIM, Program};
 
@@ -20,10 +19,9 @@ fn tour(folder: &Folder, words: &[&str]) -> (i32, Vec<String>, String) {
 #[test]
 fn the_tour_happens_with_all_sides_and_their_calls_and_leaves_nothing() {
     for lang in ["en", "zh"] {
-        let (folder, start) = (Folder::new(), Instant::now());
+        let folder = Folder::new();
         let (code, rows, errors) = tour(&folder, &["--lang", lang]);
         assert_eq!((code, &*errors), (0, ""), "{rows:#?}");
-        assert!(start.elapsed() < Duration::from_secs(20));
         assert_eq!(rows.iter().filter(|row| row.starts_with("== ")).count(), 8);
         let has = |start: &str, part: &str| {
             let found = rows.iter().any(|row| row.starts_with(start) && row.contains(part));
@@ -54,7 +52,7 @@ fn a_step_that_fails_is_named() {
         (["--udpPort", "off"], "demo: step 7 (", "--udpPort is off"),
     ] {
         let folder = Folder::new();
-        let (code, _, errors) = tour(&folder, &[&words[..], &["--patience", "0.2", "--lang", "en"]].concat());
+        let (code, _, errors) = tour(&folder, &[&words[..], &["--patience", "1", "--lang", "en"]].concat());
         assert_eq!(code, 1, "{errors}");
         assert!(errors.starts_with(&format!("minim: {step}")) && errors.contains(why), "{errors}");
         assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 0, "nothing is left");

@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use crate::client::Event;
 use crate::client::width::broken;
 use crate::clock::{Civil, civil};
-use crate::harmless::obeys_escapes;
+use crate::harmless::{obeys_colours, obeys_escapes};
 use crate::limits::{MAX_WIDTH, MIN_WIDTH, SCREEN_BATCHES, USUAL_WIDTH};
 use crate::trace::{self, Level, Trace};
 
@@ -35,7 +35,7 @@ impl Look {
     pub fn from_environment(is_terminal: bool) -> Look {
         let variable = |name: &str| std::env::var(name).unwrap_or_default();
         let has_escapes = obeys_escapes(is_terminal);
-        let has_colours = has_escapes && variable("NO_COLOR").is_empty();
+        let has_colours = obeys_colours(is_terminal);
         let width = variable("COLUMNS").parse().unwrap_or(USUAL_WIDTH).clamp(MIN_WIDTH, MAX_WIDTH);
         Look { is_terminal, has_escapes, has_colours, width }
     }
@@ -138,8 +138,9 @@ impl Screen {
     /// for that while a call is being said.
     pub fn trace(&self, level: Level) -> Arc<Trace> {
         let orders = self.orders.clone();
-        Trace::new(level, move |line| {
-            let shown = orders.try_send(Order::Show(vec![Line::new("", line)]));
+        Trace::new(level, move |lines| {
+            let lines = lines.iter().map(|line| Line::new("", line)).collect();
+            let shown = orders.try_send(Order::Show(lines));
             !matches!(shown, Err(TrySendError::Disconnected(_)))
         })
     }
@@ -289,7 +290,7 @@ impl Painter {
         match row.get(..2) {
             Some("* ") => format!("\x1b[33m*\x1b[0m {}", &row[2..]),
             Some("! ") => format!("\x1b[31m!\x1b[0m {}", &row[2..]),
-            _ => trace::coloured(row, row),
+            _ => trace::coloured(row),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::config::Lang;
 use crate::harmless::harmless_name;
 use crate::lan;
 use crate::limits::{MAX_NOTICE, MAX_WIDTH, MIN_WIDTH};
-use crate::trace::{LEVELS, Level};
+use crate::trace::LEVELS;
 
 /// `/status`: a name and a value in each row.
 pub fn status(client: &mut Client, _: &str) -> Result<(), Failure> {
@@ -38,7 +38,7 @@ pub fn status(client: &mut Client, _: &str) -> Result<(), Failure> {
         ("status.bytes", connection.map_or_else(none, |connection| each_way(connection.socket.bytes()))),
         ("status.unread", session.map_or(0, |session| session.unread_in_all()).to_string()),
         ("status.transfers", client.active_transfers().to_string()),
-        ("status.trace", level_name(client.config.trace.level())),
+        ("status.trace", client.config.trace.level().name().to_owned()),
         ("status.width", client.look.width.to_string()),
     ];
     let rows: Vec<Vec<String>> =
@@ -53,10 +53,6 @@ pub fn trace(client: &mut Client, rest: &str) -> Result<(), Failure> {
     client.config.trace.set_level(level.1);
     client.answer("trace", &[("LEVEL", &level.0)]);
     Ok(())
-}
-
-fn level_name(level: Level) -> String {
-    LEVELS[level as usize].0.to_owned()
 }
 
 /// `/lang en|zh`. Times stay in the zone in which they are.

@@ -90,7 +90,9 @@ fn status(server: &Server) -> String {
 
 /// BROADCAST from this server to everybody who is online.
 fn tell(server: &Server, text: &str) {
-    let from = format!("{} at {}", server.config.name, server.config.server_ip);
+    let ip = server.config.server_ip;
+    let place = if ip.is_unspecified() { "the server".to_owned() } else { ip.to_string() };
+    let from = format!("{} at {place}", server.config.name);
     let notice = FromServer::Broadcast { from, text: text.to_owned(), send_time: now_ms() };
     server.online_users.deliver_all(&notice);
 }

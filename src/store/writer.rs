@@ -115,7 +115,7 @@ impl Writer {
             outcome = self.transaction(&mut batch); // by a fresh connection: a quiet night may end the old one
         }
         match outcome {
-            Ok((stored, changed)) => {
+            Ok(Done { stored, changed }) => {
                 for (message, outcome) in batch.messages.iter().zip(stored) {
                     let _ = message.answer.send(outcome.map_err(Trouble::from)); // who left does not hear it
                 }
@@ -140,44 +140,35 @@ impl Writer {
     }
 
     /// All of a batch, or nothing: what each message and each change came to.
-    fn transaction(&mut self, batch: &mut Batch) -> Result<Outcomes, Failure> {
+    fn transaction(&mut self, batch: &mut Batch) -> Result<Done, Failure> {
         let mut db = match self.db.take() {
             Some(db) => db,
             None => driver::open_to_write(&self.place, "")?,
         };
+        let mut rows = Vec::new(); // changed by the messages, and by each change
         let done = db.begin().and_then(|()| {
             db.changed(); // of an earlier batch
-            let stored = add_messages(&mut db, &batch.messages, &self.in_doubt)?;
-            let mut rows = db.changed();
-            stored.iter().for_each(|one| self.say("message", one.as_ref().map(|stored| stored.envelope.id)));
-            let mut changed = Vec::new();
+            let mut done =
+                Done { stored: add_messages(&mut db, &batch.messages, &self.in_doubt)?, changed: vec![] };
+            rows.push(db.changed());
             for change in &mut batch.changes {
-                let outcome = by_rule((change.work)(&mut db))?;
-                let count = db.changed();
-                self.say(&change.what, outcome.as_ref().map(|()| count));
-                rows += count;
-                changed.push(outcome);
+                done.changed.push(by_rule((change.work)(&mut db))?);
+                rows.push(db.changed());
             }
-            Ok((stored, changed, rows))
+            Ok(done)
         });
         let outcome = done.and_then(|done| {
             let committed = db.run_plain("COMMIT").map_err(|failure| match failure {
                 Failure::Gone(why) => Failure::InDoubt(why),
                 other => other,
             });
-            if self.trace.is_on() && done.2 > 0 {
-                let call = format!("commit({} {})", done.2, if done.2 == 1 { "row" } else { "rows" });
-                let (result, words) = match &committed {
-                    Ok(()) if batch.messages.is_empty() => ("ok", "on disk"),
-                    Ok(()) => ("ok", "on disk; only now the ACK"),
-                    Err(_) => ("error: the database is away", ""),
-                };
-                self.trace.call(&call, result, &Note::new(words));
+            if self.trace.is_on() {
+                self.say(batch, &done, &rows, &committed);
             }
-            committed.map(|()| (done.0, done.1))
+            committed.map(|()| done)
         });
         match &outcome {
-            Ok((stored, _)) => {
+            Ok(Done { stored, .. }) => {
                 self.counts.commits.fetch_add(1, Relaxed);
                 let count = stored.iter().filter(|outcome| outcome.is_ok()).count();
                 self.counts.messages.fetch_add(count as u64, Relaxed);
@@ -196,20 +187,40 @@ impl Writer {
         outcome
     }
 
-    /// The trace's line about one job: the id of a message, the number of rows that a change changed, or the rule's word.
-    fn say(&self, what: &str, outcome: Result<u64, &Refusal>) {
-        if self.trace.is_on() {
+    /// The trace's lines about a batch: of each message its id, of each change how many rows it changed, or the rule that
+    /// forbade it; last the commit. Where that failed, nothing was stored.
+    fn say(&self, batch: &Batch, done: &Done, rows: &[u64], committed: &Result<(), Failure>) {
+        let stored = done.stored.iter().map(|one| ("message", one.as_ref().map(|stored| stored.envelope.id)));
+        let changes = batch.changes.iter().zip(&done.changed).zip(&rows[1..]);
+        let changed = changes.map(|((change, one), rows)| (&*change.what, one.as_ref().map(|()| *rows)));
+        for (what, outcome) in stored.chain(changed).filter(|_| committed.is_ok()) {
             let result = match outcome {
                 Ok(number) => number.to_string(),
                 Err(refusal) => format!("error: {}", refusal.code),
             };
             self.trace.call(&format!("stored({what})"), &result, &Note::default());
         }
+        let rows: u64 = rows.iter().sum();
+        let words = match committed {
+            Ok(()) if done.stored.iter().any(Result::is_ok) => "on disk; only now the ACK",
+            _ => "on disk",
+        };
+        let (result, words) = match committed {
+            Ok(()) => ("ok".to_owned(), words),
+            Err(failure) => (format!("error: {failure}"), ""),
+        };
+        if rows > 0 {
+            let call = format!("commit({rows} {})", if rows == 1 { "row" } else { "rows" });
+            self.trace.call(&call, &result, &Note::new(words));
+        }
     }
 }
 
 /// What the messages and the changes of a batch came to, in order, where the database did its part.
-type Outcomes = (Vec<Result<Stored, Refusal>>, Vec<Result<(), Refusal>>);
+struct Done {
+    stored: Vec<Result<Stored, Refusal>>,
+    changed: Vec<Result<(), Refusal>>,
+}
 
 impl Batch {
     fn add(&mut self, job: Job) {

@@ -5,7 +5,9 @@
 //! Rules: all that comes from the network passes `harmless`; long things are cut, and how much is missing is said. What was
 //! not deciphered is not shown deciphered.
 
-use serde_json::{Deserializer, Value};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Deserializer;
 
 use super::{HttpView, Level, Note};
 use crate::des::{self, KeySchedule};
@@ -62,12 +64,11 @@ pub enum View {
 pub fn frame_rows(parts: &Parts, mac: &str) -> Vec<String> {
     let announced = parts.iv.len() + parts.ciphertext.len() + parts.mac.len();
     let mut rows = vec![length_row(parts.length, announced), format!("I {}", hex(&parts.iv))];
-    let all: Vec<String> = parts.ciphertext.chunks(ROW).map(cipher_row).collect();
-    if all.len() > SHOWN_ROWS {
-        rows.extend_from_slice(&all[..SHOWN_ROWS - 1]);
-        rows.push(format!("C ... {} blocks more", (parts.ciphertext.len() - (SHOWN_ROWS - 1) * ROW) / 8));
-    } else {
-        rows.extend(all);
+    let needed = parts.ciphertext.len().div_ceil(ROW);
+    let shown = if needed > SHOWN_ROWS { SHOWN_ROWS - 1 } else { needed };
+    rows.extend(parts.ciphertext.chunks(ROW).take(shown).map(cipher_row));
+    if shown < needed {
+        rows.push(format!("C ... {} blocks more", (parts.ciphertext.len() - shown * ROW) / 8));
     }
     rows.push(format!("M {}   {mac}", hex(parts.mac)));
     rows
@@ -85,19 +86,27 @@ fn cipher_row(row: &[u8]) -> String {
 
 /// The JSON of a body of the chat, and how many raw bytes stand behind it.
 pub fn body_row(body: &[u8]) -> String {
-    let (_, end) = json_of(body);
+    let (_, end) = about(body);
     match body.len().saturating_sub(end + 1) {
         raw if raw > 0 && body[end] == b'\n' => format!("B {} + {raw} raw bytes", shown(&body[..end])),
         _ => format!("B {}", shown(body)),
     }
 }
 
-/// The JSON with which a body begins, and where it ends.
-fn json_of(body: &[u8]) -> (Value, usize) {
-    let mut values = Deserializer::from_slice(body).into_iter::<Value>();
+/// What is said of a body; all else in it is passed over.
+#[derive(Default, Deserialize)]
+struct About {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    offset: Option<u64>,
+}
+
+/// What the JSON at the beginning of a body says, and where it ends.
+fn about(body: &[u8]) -> (About, usize) {
+    let mut values = Deserializer::from_slice(body).into_iter::<About>();
     match values.next() {
-        Some(Ok(json)) => (json, values.byte_offset()),
-        _ => (Value::Null, body.len()),
+        Some(Ok(about)) => (about, values.byte_offset()),
+        _ => (About::default(), body.len()),
     }
 }
 
@@ -110,11 +119,9 @@ pub fn shown(text: &[u8]) -> String {
 
 /// The `type` of a body, for one line about it; none where it has none, or one that could be a text.
 pub fn kind(body: &[u8]) -> Option<String> {
-    let (json, _) = json_of(body);
-    let kind = json["type"].as_str()?;
     let is_kind = |byte: u8| byte.is_ascii_uppercase() || byte == b'_';
-    let is_shown = (1..=SHOWN_KIND).contains(&kind.len()) && kind.bytes().all(is_kind);
-    is_shown.then(|| kind.to_owned())
+    let is_shown = |kind: &String| (1..=SHOWN_KIND).contains(&kind.len()) && kind.bytes().all(is_kind);
+    about(body).0.kind.filter(is_shown)
 }
 
 /// What is said of the frames that one call sent or brought.
@@ -168,8 +175,8 @@ impl Frame<'_> {
 
 /// Of a file where its bytes begin and end.
 fn place(kind: &str, body: &[u8]) -> String {
-    let (json, end) = json_of(body);
-    match (kind, json["offset"].as_u64()) {
+    let (About { offset, .. }, end) = about(body);
+    match (kind, offset) {
         ("FILE_CHUNK", Some(offset)) => {
             let raw = body.len().saturating_sub(end + 1) as u64;
             format!(": bytes {offset} to {}", (offset + raw).saturating_sub(1))
@@ -210,7 +217,7 @@ pub fn datagram(level: Level, bytes: &[u8]) -> Note {
     if level == Level::Off {
         return Note::default();
     }
-    let is_whole = serde_json::from_slice::<Value>(bytes).is_ok();
+    let is_whole = serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
     let kind = kind(bytes).filter(|_| is_whole).unwrap_or_else(|| "no datagram of minim".to_owned());
     let rows = if level >= Level::Frames { vec![format!("N {}", shown(bytes))] } else { Vec::new() };
     Note { words: kind, rows }

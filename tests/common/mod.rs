@@ -147,12 +147,21 @@ impl Program {
 
     /// Waits for a line of standard error that contains `part`.
     pub fn expect_error(&mut self, part: &str) {
+        self.wait_for_error(part, |line| line.contains(part));
+    }
+
+    /// The same of one that ends so.
+    pub fn expect_error_end(&mut self, end: &str) {
+        self.wait_for_error(end, |line| line.ends_with(end));
+    }
+
+    fn wait_for_error(&mut self, what: &str, is_it: impl Fn(&str) -> bool) {
         while let Ok(line) = self.error_lines.recv_timeout(DEADLINE) {
-            if line.contains(part) {
+            if is_it(&line) {
                 return;
             }
         }
-        panic!("no {part:?} on standard error");
+        panic!("no {what:?} on standard error");
     }
 
     /// Waits for the end: exit code, the lines not yet waited for, and standard error.
