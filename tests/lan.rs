@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use common::{DEADLINE, Folder, MINIM, Program, Server, run, script};
+use minim::limits::NOTICE_ADDRESSES;
 use serde_json::{Value, json};
 
 /// A server with a UDP port, and where that is.
@@ -269,4 +270,33 @@ fn between_three_pcs_a_server_is_found_through_the_card_that_is_named() {
     ] {
         assert!(said.lines().any(|said| said.starts_with(line)), "{line:?} is missing in:\n{said}");
     }
+}
+
+/// Loopback has many addresses, as a liar on the LAN has: twenty of them are heard in a second. The same notice from two
+/// addresses of one sender, which has one port, is one.
+#[cfg(target_os = "linux")]
+#[test]
+fn invented_addresses_do_not_keep_everybody_busy_and_a_copy_is_no_second_notice() {
+    let (server, address) = server();
+    let mut alice = server.new_user("alice");
+    let own = |last: u8, port: u16| {
+        UdpSocket::bind((std::net::Ipv4Addr::new(127, 0, 1, last), port)).expect("a port")
+    };
+    let first = own(1, 0);
+    let port = first.local_addr().expect("an address").port();
+    let notice = json!({"type": "NOTICE", "from": "x", "text": "twice"});
+    for socket in [&first, &own(2, port)] {
+        send(socket, address, notice.clone());
+    }
+    for last in 3..=100 {
+        send(&own(last, 0), address, json!({"type": "NOTICE", "from": "x", "text": format!("{last}")}));
+    }
+    let asker = socket();
+    send(&asker, address, json!({"type": "WHO"}));
+    receive(&asker); // all before it was heard
+    alice.fence();
+    let heard: Vec<Value> =
+        alice.take_aside().into_iter().filter(|told| told["type"] == "BROADCAST").collect();
+    assert!((2..=NOTICE_ADDRESSES).contains(&heard.len()), "{}", heard.len());
+    assert_eq!(heard.iter().filter(|told| told["text"] == "twice").count(), 1);
 }

@@ -20,7 +20,7 @@ use crate::client::conversation::Conversation;
 use crate::client::groups::take_conversation;
 use crate::client::picture::measure;
 use crate::client::records::Record;
-use crate::client::words::Words;
+use crate::client::words::{Values, Words};
 use crate::client::{Client, Event, Failure, away};
 use crate::harmless::harmless_name;
 use crate::limits::{
@@ -138,9 +138,8 @@ fn send(client: &mut Client, rest: &str, msg_type: &str) -> Result<(), Failure> 
     let (path, msg_type) = (path.to_owned(), msg_type.to_owned());
     let upload = Upload { path, is_friend, to_id, file, msg_type, client_no };
     let shown_name = harmless_name(name);
-    let values: [(&str, &dyn std::fmt::Display); 4] =
-        [("FILE", &shown_name), ("WHO", &who), ("N", &size), ("ID", &label)];
-    client.answer("file.sending", &values);
+    let values: Values = &[("FILE", &shown_name), ("WHO", &who), ("N", &size), ("ID", &label)];
+    client.answer("file.sending", values);
     let transfer = Transfer::new(label, Task::Upload(upload), shown_name, size);
     start(client, transfer)
 }
@@ -313,16 +312,14 @@ pub fn told(client: &mut Client, number: u64, told: Told) {
             let size = file.file_size;
             record_sent(client, place, id, &file);
             client.transfers.remove(place); // it stands in the records now
-            let values: [(&str, &dyn std::fmt::Display); 4] =
-                [("LABEL", &label), ("FILE", &name), ("ID", &id), ("N", &size)];
-            client.event("file.sent", &values);
+            let values: Values = &[("LABEL", &label), ("FILE", &name), ("ID", &id), ("N", &size)];
+            client.event("file.sent", values);
         }
         Told::Saved(path) => {
             let shown = path.display().to_string();
             transfer.state = State::Over(client.words.say("file.state.saved", &[("PATH", &shown)]));
-            let values: [(&str, &dyn std::fmt::Display); 4] =
-                [("LABEL", &label), ("FILE", &name), ("PATH", &shown), ("N", &size)];
-            client.event("file.saved", &values);
+            let values: Values = &[("LABEL", &label), ("FILE", &name), ("PATH", &shown), ("N", &size)];
+            client.event("file.saved", values);
             if let Ok((_, Some(format))) = look_at(&path) {
                 client.event("file.picture", &[("LABEL", &label), ("FILE", &name), ("FORMAT", &format)]);
             }
@@ -331,16 +328,18 @@ pub fn told(client: &mut Client, number: u64, told: Told) {
         Told::Lost => lost(client, place),
         Told::Refused(refusal) if is_passing(refusal.code) => lost(client, place),
         Told::Refused(refusal) => {
-            failed(client, place, |client, who| explain(client, refusal, &label, &name, who, size))
+            let failure = explain(client, &client.transfers[place], refusal);
+            failed(client, place, failure);
         }
         Told::Changed => {
-            failed(client, place, |client, _| client.failure("file.changed", &[("FILE", &name)]))
+            let failure = client.failure("file.changed", &[("FILE", &name)]);
+            failed(client, place, failure);
         }
-        Told::Broken(path, error) => failed(client, place, |client, _| {
-            let (key, why) =
-                if label.starts_with('u') { ("cannotRead", error) } else { ("cannotWrite", error) };
-            client.failure(key, &[("PATH", &path.display()), ("WHY", &why.kind())])
-        }),
+        Told::Broken(path, error) => {
+            let key = if label.starts_with('u') { "cannotRead" } else { "cannotWrite" };
+            let failure = client.failure(key, &[("PATH", &path.display()), ("WHY", &error.kind())]);
+            failed(client, place, failure);
+        }
     }
 }
 
@@ -349,22 +348,28 @@ fn is_passing(code: Code) -> bool {
     matches!(code, Code::DatabaseDown | Code::TooMany | Code::NotLoggedIn)
 }
 
-fn explain(client: &Client, refusal: Refusal, label: &str, name: &str, who: &str, size: u64) -> Failure {
-    let id = label.trim_start_matches('#');
-    let values: [(&str, &dyn std::fmt::Display); 6] =
-        [("FILE", &name), ("ID", &id), ("USERNAME", &who), ("WHO", &who), ("GNAME", &who), ("N", &size)];
-    client.explain(refusal.into(), &values)
+/// A refusal in our words, about this transfer.
+fn explain(client: &Client, transfer: &Transfer, refusal: Refusal) -> Failure {
+    let (mut username, mut who) = (String::new(), String::new());
+    if let (Task::Upload(Upload { is_friend, to_id, .. }), Some(session)) = (&transfer.task, &client.session)
+    {
+        who = session.conversation_name(Conversation { is_friend: *is_friend, to_id: *to_id });
+        username = if *is_friend { session.username(*to_id) } else { String::new() };
+    }
+    let id = transfer.label.trim_start_matches('#');
+    let values: Values = &[
+        ("FILE", &transfer.shown_name),
+        ("ID", &id),
+        ("USERNAME", &username),
+        ("WHO", &who),
+        ("GNAME", &who),
+        ("N", &transfer.size),
+    ];
+    client.explain(refusal.into(), values)
 }
 
-/// It is over, and not as it should be; `why` gets the name of the receiver.
-fn failed(client: &mut Client, place: usize, why: impl FnOnce(&Client, &str) -> Failure) {
-    let who = match (&client.transfers[place].task, &client.session) {
-        (Task::Upload(Upload { is_friend, to_id, .. }), Some(session)) => {
-            session.conversation_name(Conversation { is_friend: *is_friend, to_id: *to_id })
-        }
-        _ => String::new(),
-    };
-    let failure = why(client, &who);
+/// It is over, and not as it should be.
+fn failed(client: &mut Client, place: usize, failure: Failure) {
     client.transfers[place].state = State::Over(client.words.say("file.state.failed", &[]));
     client.fail(failure);
 }
@@ -372,6 +377,9 @@ fn failed(client: &mut Client, place: usize, why: impl FnOnce(&Client, &str) -> 
 /// The connection broke: another one, after a pause that grows.
 fn lost(client: &mut Client, place: usize) {
     let transfer = &mut client.transfers[place];
+    if transfer.shared.done.load(Relaxed) > transfer.begun.1 {
+        transfer.tries = 0; // it got on
+    }
     let pause = away::pause(transfer.tries, client.config.patience);
     transfer.state = State::Waits(Instant::now() + pause);
     transfer.tries += 1;
@@ -448,9 +456,9 @@ impl Client {
         let rest = transfer.size.saturating_sub(transfer.shared.done.load(Relaxed));
         let left = rest.checked_div(rate).map_or("?".to_owned(), time);
         let rate = shown_rate(rate);
-        let values: [(&str, &dyn std::fmt::Display); 5] =
-            [("ID", &label), ("FILE", &name), ("PERCENT", &percent), ("RATE", &rate), ("LEFT", &left)];
-        self.event("file.progress", &values);
+        let values: Values =
+            &[("ID", &label), ("FILE", &name), ("PERCENT", &percent), ("RATE", &rate), ("LEFT", &left)];
+        self.event("file.progress", values);
     }
 
     /// How many are not over.
