@@ -27,7 +27,9 @@ use crate::trace::{Level, Trace, coloured};
 enum Act {
     /// A console is started for this person.
     Enters(&'static str),
-    /// This person types a line.
+    /// A file of this name and content lies in the folder of this person.
+    Has(&'static str, &'static str, &'static [u8]),
+    /// This person types a line; `{FOLDER}` is that folder.
     Types(&'static str, &'static str),
     /// On this person's console a row appears that contains this.
     Sees(&'static str, &'static str),
@@ -36,10 +38,16 @@ enum Act {
     /// Somebody on this PC tells everybody something, by UDP.
     Tells(&'static str),
 }
-use Act::{Enters, Leaves, Sees, Tells, Types};
+use Act::{Enters, Has, Leaves, Sees, Tells, Types};
 
 /// In the summary behind LOGIN, in any language: no friends, groups, requests.
 const NOTHING_YET: &str = " 0";
+
+/// A PNG of one grey dot: signature, and the chunks IHDR, IDAT, IEND (PNG specification, 5 and 11.2).
+const DOT: &[u8] = b"\x89PNG\r\n\x1a\n\
+    \0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0\x3a\x7e\x9b\x55\
+    \0\0\0\x0aIDAT\x78\x9c\x63\x68\0\0\0\x82\0\x81\x77\xcd\x72\xb6\
+    \0\0\0\0IEND\xae\x42\x60\x82";
 
 /// The tour: the key of each step's title in words.txt, and what happens in it.
 const TOUR: &[(&str, &[Act])] = &[
@@ -122,6 +130,21 @@ const TOUR: &[(&str, &[Act])] = &[
             Types("bob", "/open alice"),
             Sees("bob", "read this later"),
             Sees("alice", "Bob"),
+        ],
+    ),
+    (
+        "demo.file",
+        &[
+            Has("alice", "plan.txt", b"The plan of the lab, as a file.\n"),
+            Types("alice", "/file {FOLDER}/plan.txt bob"),
+            Sees("bob", "plan.txt"),
+            Sees("alice", "MD5"),
+            Types("bob", "/get 11"),
+            Sees("bob", "MD5"),
+            Has("alice", "dot.png", DOT),
+            Types("alice", "/picture {FOLDER}/dot.png #lab"),
+            Sees("bob", "PNG, 1x1"),
+            Sees("carol", "PNG, 1x1"),
         ],
     ),
     (
@@ -212,7 +235,14 @@ impl Stage {
     fn perform(&mut self, act: &Act) -> Result<(), String> {
         match act {
             Enters(name) => self.enter(name),
+            Has(name, file, content) => {
+                let folder = self.folder.join(name);
+                let written =
+                    fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join(file), content));
+                written.map_err(|error| format!("cannot write {file} for {name}: {error}"))
+            }
             Types(name, line) => {
+                let line = line.replace("{FOLDER}", &self.folder.join(name).to_string_lossy());
                 show(&self.row(name, &format!("> {line}")));
                 let typed = writeln!(self.console(name)?.keyboard, "{line}");
                 typed.map_err(|error| format!("{name} cannot type: {error}"))

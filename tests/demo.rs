@@ -22,7 +22,7 @@ fn the_tour_happens_with_all_sides_and_their_calls_and_leaves_nothing() {
         let folder = Folder::new();
         let (code, rows, errors) = tour(&folder, &["--lang", lang]);
         assert_eq!((code, &*errors), (0, ""), "{rows:#?}");
-        assert_eq!(rows.iter().filter(|row| row.starts_with("== ")).count(), 8);
+        assert_eq!(rows.iter().filter(|row| row.starts_with("== ")).count(), 9);
         let has = |start: &str, part: &str| {
             let found = rows.iter().any(|row| row.starts_with(start) && row.contains(part));
             assert!(found, "no {part:?} behind {start:?} in {rows:#?}");
@@ -33,6 +33,8 @@ fn the_tour_happens_with_all_sides_and_their_calls_and_leaves_nothing() {
             ("alice  | [main    ] send(C, ", "out CHAT_SEND_MSG"),
             ("bob    | [reader  ] recv(C, ", "in CHAT_SEND_MSG"),
             ("carol  | [main    ] send(H, ", "request out GET /messageHandle"),
+            ("alice  | [file 1  ] send(F1, ", "out FILE_CHUNK: bytes 0 to 31"),
+            ("bob    | * #11 plan.txt ", "plan.txt"),
             ("udp    | [main    ] sendto(U, ", "NOTICE"),
             ("bob    | Alice: ", "read this later"),
             ("carol  | * ", "the lab closes at nine"),
@@ -49,7 +51,7 @@ fn the_tour_happens_with_all_sides_and_their_calls_and_leaves_nothing() {
 fn a_step_that_fails_is_named() {
     for (words, step, why) in [
         (["--maxClients", "2"], "demo: step 2 (", "too many at once"),
-        (["--udpPort", "off"], "demo: step 7 (", "--udpPort is off"),
+        (["--udpPort", "off"], "demo: step 8 (", "--udpPort is off"),
     ] {
         let folder = Folder::new();
         let (code, _, errors) = tour(&folder, &[&words[..], &["--patience", "1", "--lang", "en"]].concat());

@@ -6,11 +6,12 @@ mod common;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use common::peer::{Peer, expect_error};
-use common::{DEADLINE, PASSPHRASE, Server};
+use common::{DEADLINE, Folder, MINIM, PASSPHRASE, Program, Server, raw_http};
 use minim::limits::{FILE_CHUNK_SIZE, FILE_LIFE, MAX_TRANSFERS, PART_LIFE};
 use minim::md5_check::{hex, md5};
 use serde_json::{Value, json};
@@ -448,4 +449,84 @@ fn eight_transfers_run_beside_the_chat() {
         }
     });
     assert_eq!(folder(&server, "files").len(), 8);
+}
+
+/// A data folder on a disk of 20 MiB, in a mount namespace of its own; where the system does not let us, this is left out.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_refuses_the_file_early_gives_the_room_back_and_the_chat_goes_on() {
+    let folder = Folder::new();
+    let script = "mount -t tmpfs -o size=20m tmpfs disk && exec \"$0\" \"$@\"";
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-rm", "sh", "-c", script, MINIM, "server", "--dataDir", "disk", "--chatPort", "0"]);
+    unshare.args(["--httpPort", "0", "--udpPort", "off", "--patience", "5"]);
+    fs::create_dir(folder.path().join("disk")).expect("a folder");
+    let probe = ["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"];
+    let may = Command::new("unshare").args(probe).stderr(Stdio::null()).status();
+    if !may.is_ok_and(|status| status.success()) {
+        eprintln!("left out: no mount namespaces here");
+        return;
+    }
+    let mut server = Program::run(folder.path(), unshare);
+    let chat =
+        server.expect("chat      listening on ").rsplit(' ').next().expect("it").parse().expect("an address");
+    let http =
+        server.expect("http      listening on ").rsplit(' ').next().expect("it").parse().expect("an address");
+    let get = |target: String, peer: &Peer| {
+        let cookie = format!("Cookie: sid={}\r\nConnection: close", peer.session_id);
+        raw_http(http, format!("GET {target} HTTP/1.1\r\nHost: {http}\r\n{cookie}\r\n\r\n").as_bytes()).1
+    };
+    let (mut alice, mut bob) = (Peer::connect(chat, PASSPHRASE), Peer::connect(chat, PASSPHRASE));
+    for (name, peer) in [("alice", &mut alice), ("bob", &mut bob)] {
+        peer.register(name);
+        peer.login(name);
+    }
+    get(format!("/addFriendsOrGroup?friendId={}", bob.uid), &alice);
+    let id = bob.expect("REQUEST")["id"].clone();
+    get(format!("/messageHandle?msgId={id}&accept=true"), &bob);
+
+    let bytes = noise(50 * 1024 * 1024);
+    let mut transfer = Peer::connect(chat, PASSPHRASE);
+    transfer.resume(&alice.session_id);
+    assert_eq!(transfer.request(announce(&bob, "big", &bytes))["type"], "FILE_READY");
+    let mut sent = 0;
+    for (number, piece) in bytes.chunks(FILE_CHUNK_SIZE).enumerate() {
+        let frame = transfer.seal(&chunk(number * FILE_CHUNK_SIZE, piece));
+        if transfer.send_raw(&frame).is_err() {
+            break; // refused meanwhile
+        }
+        sent += piece.len();
+        if number % 32 == 0 {
+            alice.say(bob.uid, "meanwhile"); // stored, or not, but answered
+        }
+    }
+    let error = transfer.expect("ERROR");
+    assert_eq!(error["code"], "diskFull", "{error}");
+    println!("refused behind {sent} bytes at the most");
+    assert_eq!(alice.say(bob.uid, "there is room again")["type"], "ACK");
+    let mut again = Peer::connect(chat, PASSPHRASE);
+    again.resume(&alice.session_id);
+    assert_eq!(again.request(announce(&bob, "small", &bytes[..5_000_000]))["offset"], 0);
+    send_chunks(&mut again, &bytes[..5_000_000], 0);
+    assert_eq!(end(&mut again)["type"], "ACK", "without a restart");
+    server.line("/quit");
+    assert_eq!(server.finish().0, 0);
+}
+
+/// 300 MiB both ways, by the console client; in a release build: `cargo test --release --test files -- --ignored`.
+#[test]
+#[ignore = "takes long in a development build"]
+fn three_hundred_mebibytes_arrive() {
+    let server = Server::start();
+    common::friends(&server);
+    let bytes = noise(300 * 1024 * 1024);
+    fs::write(server.folder().join("big"), &bytes).expect("written");
+    let mut alice = common::talking(&server, &["--dataDir", "alice"], "alice", "bob");
+    let mut bob = common::talking(&server, &["--dataDir", "bob"], "bob", "alice");
+    alice.line("/file big");
+    alice.expect("* u1 big sent as #");
+    let id = bob.expect("Alice: sends big, 314572800 bytes: /get ");
+    bob.line(&format!("/get {}", id.rsplit(' ').next().expect("an id")));
+    bob.expect(" big saved as ");
+    assert!(fs::read(server.folder().join("bob/downloads/big")).expect("the file") == bytes);
 }

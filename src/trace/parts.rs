@@ -155,7 +155,6 @@ impl Frame<'_> {
     /// `frame 1 in CHAT_SEND_MSG: MAC right`, and the rows of the body.
     fn body_note(&self, view: &mut View) -> (String, Vec<String>) {
         let name = format!("frame {} {}", self.number, if self.is_out { "out" } else { "in" });
-        let right = if self.is_out { "" } else { ": MAC right" };
         match (&self.body, view) {
             (Err(Wrong::Mac), _) => (format!("{name}: MAC wrong; the peer is told nothing"), Vec::new()),
             (Err(Wrong::Padding), _) => {
@@ -166,7 +165,12 @@ impl Frame<'_> {
                 (format!("{name}: {}", note.words), note.rows)
             }
             (Ok(body), View::Chat) => match kind(body) {
-                Some(kind) => (format!("{name} {kind}{right}{}", place(&kind, body)), vec![body_row(body)]),
+                Some(kind) => {
+                    let mut words = Vec::from_iter((!self.is_out).then_some("MAC right".to_owned()));
+                    words.extend(place(&kind, body));
+                    let colon = if words.is_empty() { "" } else { ": " };
+                    (format!("{name} {kind}{colon}{}", words.join(", ")), vec![body_row(body)])
+                }
                 None => (format!("{name}: no type"), vec![body_row(body)]),
             },
         }
@@ -174,15 +178,15 @@ impl Frame<'_> {
 }
 
 /// Of a file where its bytes begin and end.
-fn place(kind: &str, body: &[u8]) -> String {
+fn place(kind: &str, body: &[u8]) -> Option<String> {
     let (About { offset, .. }, end) = about(body);
-    match (kind, offset) {
-        ("FILE_CHUNK", Some(offset)) => {
+    match (kind, offset?) {
+        ("FILE_CHUNK", offset) => {
             let raw = body.len().saturating_sub(end + 1) as u64;
-            format!(": bytes {offset} to {}", (offset + raw).saturating_sub(1))
+            Some(format!("bytes {offset} to {}", (offset + raw).saturating_sub(1)))
         }
-        ("FILE_READY" | "FILE_DOWNLOAD", Some(offset)) => format!(": from offset {offset}"),
-        _ => String::new(),
+        ("FILE_READY" | "FILE_DOWNLOAD", offset) => Some(format!("from offset {offset}")),
+        _ => None,
     }
 }
 
