@@ -2,8 +2,10 @@
 //!
 //! Rules: length, then MAC, then decryption. Whatever is wrong, the peer sees only that the connection
 //! closes. Memory grows with the bytes that came, never with the length that was announced.
-//! Not here: what a body means (message.rs), who may send it (server/chat.rs).
+//! Not here: what a body means (message.rs), who may send it (server/chat.rs), what the trace says (wire/notes.rs).
 //! Start with `Sender::seal`; `Receiver::receive` is the same steps backwards.
+
+mod notes;
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -11,9 +13,11 @@ use std::time::Instant;
 
 use crate::des::{self, KeySchedule};
 use crate::limits::{MAX_FRAME, MAX_FRAME_BEFORE_LOGIN, RECEIVE_PIECE};
-use crate::md5_check::{equal, hex, hmac_md5, random_bytes};
+use crate::md5_check::{equal, hmac_md5, random_bytes};
 use crate::socket::Socket;
-use crate::trace::{self, Frame, Level, Note, Parts, View, Wrong, length_row};
+use crate::trace::{Level, Note, Parts, View};
+
+use notes::hello_note;
 
 /// The first 8 bytes of either side: name and version of the protocol.
 pub const MAGIC: [u8; 8] = *b"MINIM/1\n";
@@ -132,14 +136,6 @@ pub fn hello_as_server(
     Ok((secret.sender("server"), secret.receiver("client")))
 }
 
-fn hello_note(socket: &Socket, parts: &[(&str, &[u8])]) -> Note {
-    if socket.trace_level() == Level::Off {
-        return Note::default();
-    }
-    let parts: Vec<String> = parts.iter().map(|(name, bytes)| format!("{name} {}", hex(bytes))).collect();
-    Note::new(format!("hello: {}", parts.join(", ")))
-}
-
 /// Fills `hello`. The first byte that is not one of `MAGIC` ends the waiting, so that a peer of another kind gets its
 /// answer at once. A peer that began and then stays silent is of another kind too.
 fn receive_hello(socket: &Socket, hello: &mut [u8], deadline: Instant) -> Result<(), Error> {
@@ -240,19 +236,6 @@ impl Sender {
         socket.send_noted(frames, deadline, &note)
     }
 
-    /// What the trace says of frames that were sealed last.
-    fn note(&mut self, level: Level, frames: &[u8]) -> Note {
-        let open =
-            |parts: &Parts| des::cbc_decrypt(&self.keys, &parts.iv, parts.ciphertext).ok_or(Wrong::Padding);
-        let mut shown: Vec<Frame> = whole_frames(frames)
-            .map(|frame| parts(frame))
-            .map(|parts| Frame { number: 0, is_out: true, body: open(&parts), parts })
-            .collect();
-        let first = self.sequence - shown.len() as u64;
-        shown.iter_mut().zip(first..).for_each(|(frame, number)| frame.number = number);
-        trace::frames(level, &self.keys, &shown, &mut self.view)
-    }
-
     /// Station 2 of a message: a body as a frame: length (4 bytes, big endian), IV (8), ciphertext (a multiple of 8), MAC (16).
     pub fn seal(&mut self, body: &[u8]) -> Vec<u8> {
         self.seal_with(random_bytes::<IV_SIZE>(), body)
@@ -322,36 +305,6 @@ impl Receiver {
         self.open(&frame).map(Some)
     }
 
-    /// What the trace says of the frames that are whole: with a trace one, without it perhaps more.
-    fn note(&mut self, level: Level, pieces: usize) -> Note {
-        let mut shown = Vec::new();
-        for (number, frame) in (self.sequence..).zip(whole_frames(&self.came)) {
-            let parts = parts(frame);
-            let is_right = equal(parts.mac, &tag(&self.mac_key, number, &parts.iv, parts.ciphertext));
-            let body = match is_right {
-                true => des::cbc_decrypt(&self.keys, &parts.iv, parts.ciphertext).ok_or(Wrong::Padding),
-                false => Err(Wrong::Mac),
-            };
-            shown.push(Frame { number, is_out: false, parts, body });
-        }
-        let mut note = trace::frames(level, &self.keys, &shown, &mut self.view);
-        if pieces > 1 {
-            note.words += &format!(", in {pieces} parts; TCP is a stream");
-        }
-        note
-    }
-
-    /// What the trace says of a length that cannot be.
-    fn note_on_length(&self, level: Level, error: &Error) -> Note {
-        let mut note = Note::new(format!("frame {} in: {error}; the peer is told nothing", self.sequence));
-        if let Error::FrameLength { announced, .. } = error
-            && level >= Level::Frames
-        {
-            note.rows.push(length_row(&self.came[..LENGTH_SIZE], *announced));
-        }
-        note
-    }
-
     /// The body of the next frame, which is whole: MAC, then decryption. Its length was checked.
     pub fn open(&mut self, frame: &[u8]) -> Result<Vec<u8>, Error> {
         let Parts { iv, ciphertext, mac, .. } = parts(frame);
@@ -413,16 +366,6 @@ enum Came {
     Nothing,
     Less,
     AllThatWasWanted,
-}
-
-/// The whole frames with which `bytes` begin; their lengths were checked.
-fn whole_frames(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        let length = frame_length(bytes.get(..LENGTH_SIZE)?, MAX_FRAME).ok()?;
-        let (frame, rest) = bytes.split_at_checked(LENGTH_SIZE + length)?;
-        bytes = rest;
-        Some(frame)
-    })
 }
 
 /// A frame in its four parts; it is whole.
