@@ -250,6 +250,20 @@ fn a_sender_that_lies_is_refused_and_nothing_is_stored() {
     let mut transfer = resume(&server, &alice);
     assert_eq!(transfer.request(request)["offset"], 0);
 
+    // Sizes beyond 32 bits are sizes.
+    let large = Server::start();
+    let (carol, dave) = large.alice_and_bob();
+    for (size, answer) in [(4_294_967_296_u64, "FILE_READY"), (4_294_967_297, "ERROR")] {
+        let mut request = announce(&dave, "large", b"");
+        request["fileSize"] = json!(size);
+        let told = resume(&large, &carol).request(request);
+        assert_eq!(told["type"], answer, "{told}");
+        assert!(
+            answer != "ERROR" || told["code"] == "tooLarge" && told["limit"] == 4_294_967_296_u64,
+            "{told}"
+        );
+    }
+
     // The size: too large before a byte is sent; the end before all came leaves the part.
     let mut request = announce(&bob, "a.bin", &bytes);
     request["fileSize"] = json!(200_001);

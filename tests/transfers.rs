@@ -300,10 +300,15 @@ fn until_part_grows(server: &Server, size: u64) {
 fn a_cancelled_transfer_goes_on_where_it_ended_and_progress_is_said() {
     let server = Server::start();
     friends(&server);
-    let (mut alice, mut bob) = (console(&server, "alice", "bob"), console(&server, "bob", "alice"));
+    let mut alice = talking(&server, &["--dataDir", "alice", "--patience", "0.1"], "alice", "bob");
+    let mut bob = console(&server, "bob", "alice");
     let bytes = noise(30_000_000);
     write(&server, "big", &bytes);
     alice.line("/file big");
+    let progress = alice.expect("* u1 big ");
+    let (percent, rest) = progress["* u1 big ".len()..].split_once("%, ").expect("a percentage");
+    assert!(percent.parse::<u64>().is_ok_and(|percent| percent <= 100), "{progress}");
+    assert!(rest.contains("B/s, ") && rest.ends_with(" left"), "{progress}");
     alice.expect("* u1 big sent as #");
     let came = bob.expect("Alice: sends big, ");
     let id = came.rsplit(' ').next().expect("an id").to_owned();

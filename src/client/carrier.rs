@@ -62,7 +62,7 @@ pub struct Download {
 
 /// What a thread tells `main`.
 pub enum Told {
-    /// The file that comes.
+    /// The first byte goes or comes now; what file it is.
     Begun(message::File),
     /// Stored, under this id.
     Sent(u64, message::File),
@@ -132,7 +132,7 @@ impl Carrier {
         let before = opened.metadata().map_err(broken)?;
         let mut file = upload.file.clone();
         file.file_size = before.len();
-        file.file_md5 = hex(&self.md5_of(&mut opened).map_err(broken)?.finish());
+        file.file_md5 = hex(&self.md5_of(&mut opened).map_err(broken)?.0.finish());
 
         let mut link = self.resume()?;
         let (is_friend, to_id) = (upload.is_friend, upload.to_id);
@@ -146,6 +146,8 @@ impl Carrier {
         let announced = FileUpload { client_no, is_friend, to_id, file: file.clone(), msg_type };
         let ready = self.ask(&mut link, &FromClient::FileUpload(announced))?;
         let FromServer::FileReady { mut offset, .. } = ready else { return Err(Told::Lost) };
+        self.shared.done.store(offset, Relaxed);
+        (self.tell)(Told::Begun(file.clone()));
 
         opened.seek(SeekFrom::Start(offset)).map_err(broken)?;
         while offset < file.file_size {
@@ -184,8 +186,7 @@ impl Carrier {
         fs::create_dir_all(&download.folder).map_err(broken)?;
         let mut part =
             File::options().read(true).append(true).create(true).open(&download.part).map_err(broken)?;
-        let mut md5 = self.md5_of(&mut part).map_err(broken)?;
-        let mut offset = self.shared.done.load(Relaxed);
+        let (mut md5, mut offset) = self.md5_of(&mut part).map_err(broken)?;
 
         let mut link = self.resume()?;
         let ask = |offset| FromClient::FileDownload { client_no: 1, msg_id: download.id, offset };
@@ -196,6 +197,7 @@ impl Carrier {
             ready = self.ask(&mut link, &ask(0));
         }
         let FromServer::FileReady { file: Some(file), .. } = ready? else { return Err(Told::Lost) };
+        self.shared.done.store(offset, Relaxed);
         (self.tell)(Told::Begun(file.clone()));
         loop {
             self.shared.done.store(offset, Relaxed);
@@ -226,8 +228,8 @@ impl Carrier {
         saved.map(Told::Saved).map_err(|error| Told::Broken(download.folder.join(&file.file_name), error))
     }
 
-    /// Reads all of a file; `done` counts along, and a cancelled transfer ends here.
-    fn md5_of(&self, file: &mut File) -> io::Result<Md5Sum> {
+    /// Reads all of a file: its MD5 and its length. A cancelled transfer ends here.
+    fn md5_of(&self, file: &mut File) -> io::Result<(Md5Sum, u64)> {
         let (mut md5, mut piece) = (Md5Sum::new(), vec![0; FILE_CHUNK_SIZE]);
         let mut length = 0;
         loop {
@@ -236,8 +238,7 @@ impl Carrier {
                 read => read?,
             };
             if count == 0 || self.shared.is_cancelled.load(Relaxed) {
-                self.shared.done.store(length, Relaxed);
-                return Ok(md5);
+                return Ok((md5, length));
             }
             md5.update(&piece[..count]);
             length += count as u64;

@@ -447,8 +447,8 @@ impl Client {
 
     fn say_progress(&mut self, place: usize) {
         let transfer = &self.transfers[place];
-        if transfer.shown_name.is_empty() {
-            return; // nobody knows yet what it is
+        if transfer.shared.done.load(Relaxed) == transfer.begun.1 {
+            return; // it is read for its MD5, or stands still
         }
         let (label, name, percent) =
             (transfer.label.clone(), transfer.shown_name.clone(), transfer.percent());
