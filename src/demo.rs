@@ -93,11 +93,12 @@ const TOUR: &[(&str, &[Act])] = &[
     (
         "demo.message",
         &[
+            Types("bob", "/open alice"),
+            Sees("bob", "Alice"),
             Types("alice", "/open bob"),
             Types("alice", "Hello, 你好!"),
             Sees("bob", "Hello, 你好!"),
             Sees("alice", "#3"),
-            Types("bob", "/open alice"),
             Types("bob", "nice to see you :smile:"),
             Sees("alice", "nice to see you 😀"),
         ],

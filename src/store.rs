@@ -148,15 +148,10 @@ impl Store {
         let (keep, kept) = channel();
         let work = move |db: &mut Connection| Ok(_ = keep.send(job(db)?));
         let what = if self.trace.is_on() { what.to_owned() } else { String::new() };
-        self.finish(self.begin(|answer| Job::Change(Change { what, work: Box::new(work), answer })))?;
-        kept.try_iter().last().ok_or_else(|| self.refusal(no_writer())) // the last: a job may be done twice
-    }
-
-    /// Hands a job to the thread that writes.
-    fn begin<T>(&self, job: impl FnOnce(Sender<Result<T, Trouble>>) -> Job) -> Begun<T> {
         let (answer, outcome) = channel();
-        let _ = self.writer.send(job(answer)); // an error drops `answer`, as `finish` finds
-        Begun(outcome)
+        let _ = self.writer.send(Job::Change(Change { what, work: Box::new(work), answer })); // as in `begin_message`
+        self.finish(Begun(outcome))?;
+        kept.try_iter().last().ok_or_else(|| self.refusal(no_writer())) // the last: a job may be done twice
     }
 
     /// Waits for what a job came to: after `Ok` it is on the disk.

@@ -40,10 +40,12 @@ fn code_spans(text: &str) -> Vec<String> {
     spans
 }
 
+const DOCUMENTS: [&str; 5] = ["README.md", "README.zh.md", "PROTOCOL.md", "DEBUGGING.md", "DEBUGGING.zh.md"];
+
 #[test]
 fn every_function_that_a_document_names_is_in_the_file_that_it_names() {
     let mut named = 0;
-    for document in ["README.md", "README.zh.md", "PROTOCOL.md"] {
+    for document in DOCUMENTS {
         let text = fs::read_to_string(root().join(document)).expect(document);
         for span in code_spans(&text) {
             let Some((file, name)) = span.split_once(": ") else { continue };
@@ -70,7 +72,7 @@ fn every_function_that_a_document_names_is_in_the_file_that_it_names() {
 
 #[test]
 fn every_file_that_a_document_names_is_there() {
-    for document in ["README.md", "README.zh.md", "PROTOCOL.md"] {
+    for document in DOCUMENTS {
         let text = fs::read_to_string(root().join(document)).expect(document);
         for span in code_spans(&text) {
             let file = span.split(": ").next().unwrap_or_default();
@@ -226,12 +228,47 @@ fn skeleton(document: &str) -> Vec<String> {
 }
 
 #[test]
-fn both_readmes_say_the_same() {
-    let (english, chinese) = (skeleton("README.md"), skeleton("README.zh.md"));
-    for (english, chinese) in english.iter().zip(&chinese) {
-        assert_eq!(english, chinese);
+fn both_languages_say_the_same() {
+    for (english, chinese) in [("README.md", "README.zh.md"), ("DEBUGGING.md", "DEBUGGING.zh.md")] {
+        let (english, chinese) = (skeleton(english), skeleton(chinese));
+        for (english, chinese) in english.iter().zip(&chinese) {
+            assert_eq!(english, chinese);
+        }
+        assert_eq!(english.len(), chinese.len());
     }
-    assert_eq!(english.len(), chinese.len());
+}
+
+/// File and function of each numbered row of a document's table.
+fn stations(document: &str) -> Vec<(String, String)> {
+    let text = fs::read_to_string(root().join(document)).expect(document);
+    let row = |line: &str| {
+        let mut columns = line.strip_prefix("| ")?.split(" | ");
+        columns.next()?.parse::<u8>().ok()?;
+        let (file, function) = columns.next()?.strip_prefix('`')?.split_once('`')?.0.split_once(": ")?;
+        Some((file.to_owned(), function.to_owned()))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+/// The README, the walk and its breakpoints go the same way; the cipher lies beneath wire.rs.
+#[test]
+fn the_walk_goes_the_way_of_one_message() {
+    let way: Vec<String> = stations("README.md").into_iter().map(|(file, _)| file).collect();
+    let stops = stations("DEBUGGING.md");
+    assert_eq!((way.len(), stops.len()), (6, 8));
+    let mut walk: Vec<String> =
+        stops.iter().map(|(file, _)| file.clone()).filter(|file| file != "des.rs").collect();
+    walk.dedup();
+    assert_eq!(walk, way);
+    let script = fs::read_to_string(root().join("debug/breakpoints.gdb")).expect("the breakpoints");
+    let breaks: Vec<&str> = script.lines().filter_map(|line| line.strip_prefix("break ")).collect();
+    assert_eq!(breaks.len(), stops.len());
+    for (place, (file, function)) in breaks.iter().zip(&stops) {
+        let place = place.split(' ').next().expect("a name");
+        let module = format!("minim::{}::", file.trim_end_matches(".rs").replace('/', "::"));
+        assert!(place.starts_with(&module), "{place} is not in {file}");
+        assert_eq!(place.rsplit("::").next(), function.rsplit("::").next(), "{place}");
+    }
 }
 
 /// The examples of the README, as printed, by curl itself, against a server on other ports.

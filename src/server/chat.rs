@@ -267,7 +267,7 @@ impl Client {
     /// Station 3 of a message, CHAT_SEND_MSG: store, deliver, acknowledge. In this order: what is acknowledged is on the
     /// disk. Here it begins; `next_body` has `finish_messages` do the rest when all that came together has begun.
     fn chat_send_msg(&mut self, from: u64, request: ChatSendMsg) -> Result<Option<FromServer>, Refusal> {
-        self.begun.push((request.client_no, self.server.store.begin_message(from, request)));
+        self.begun.push((request.client_no, self.server.store.begin_message(from, request.into())));
         Ok(None)
     }
 

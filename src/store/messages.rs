@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
+use std::sync::mpsc::channel;
 
 use super::driver::{Connection, Failure, Row, Value, places};
 use super::writer::{Job, Message};
@@ -110,9 +111,10 @@ impl Store {
     /// CHAT_SEND_MSG and FILE_END: hands it to the thread that writes, and does not wait: what is begun together shares one
     /// flush of the disk. The same request (fromUid, clientNo) again gives the same answer and does nothing. For `finish`:
     /// `badRequest` where the number was used for another one, `notFriends`, `noSuchUser`, `noSuchGroup`.
-    pub fn begin_message(&self, from: u64, new: impl Into<NewMessage>) -> Begun<Stored> {
-        let new = new.into();
-        self.begin(|answer| Job::Message(Message { from, new, answer }))
+    pub fn begin_message(&self, from: u64, new: NewMessage) -> Begun<Stored> {
+        let (answer, outcome) = channel();
+        let _ = self.writer.send(Job::Message(Message { from, new, answer })); // an error drops `answer`, as `finish` finds
+        Begun(outcome)
     }
 
     /// Whether `from` may send something there now: `notFriends`, `noSuchUser`, `noSuchGroup`, `notMember`.

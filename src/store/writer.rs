@@ -145,28 +145,7 @@ impl Writer {
             Some(db) => db,
             None => driver::open_to_write(&self.place, "")?,
         };
-        let mut rows = Vec::new(); // changed by the messages, and by each change
-        let done = db.begin().and_then(|()| {
-            db.changed(); // of an earlier batch
-            let mut done =
-                Done { stored: add_messages(&mut db, &batch.messages, &self.in_doubt)?, changed: vec![] };
-            rows.push(db.changed());
-            for change in &mut batch.changes {
-                done.changed.push(by_rule((change.work)(&mut db))?);
-                rows.push(db.changed());
-            }
-            Ok(done)
-        });
-        let outcome = done.and_then(|done| {
-            let committed = db.run_plain("COMMIT").map_err(|failure| match failure {
-                Failure::Gone(why) => Failure::InDoubt(why),
-                other => other,
-            });
-            if self.trace.is_on() {
-                self.say(batch, &done, &rows, &committed);
-            }
-            committed.map(|()| done)
-        });
+        let outcome = self.do_and_commit(&mut db, batch);
         match &outcome {
             Ok(Done { stored, .. }) => {
                 self.counts.commits.fetch_add(1, Relaxed);
@@ -185,6 +164,27 @@ impl Writer {
         };
         self.db = is_usable.then_some(db);
         outcome
+    }
+
+    /// From BEGIN to COMMIT, which is the moment from which all of it is on the disk.
+    fn do_and_commit(&self, db: &mut Connection, batch: &mut Batch) -> Result<Done, Failure> {
+        db.begin()?;
+        db.changed(); // of an earlier batch
+        let mut done =
+            Done { stored: add_messages(db, &batch.messages, &self.in_doubt)?, changed: Vec::new() };
+        let mut rows = vec![db.changed()]; // changed by the messages, and by each change
+        for change in &mut batch.changes {
+            done.changed.push(by_rule((change.work)(db))?);
+            rows.push(db.changed());
+        }
+        let committed = db.run_plain("COMMIT").map_err(|failure| match failure {
+            Failure::Gone(why) => Failure::InDoubt(why),
+            other => other,
+        });
+        if self.trace.is_on() {
+            self.say(batch, &done, &rows, &committed);
+        }
+        committed.map(|()| done)
     }
 
     /// The trace's lines about a batch: of each message its id, of each change how many rows it changed, or the rule that

@@ -139,7 +139,7 @@ pub fn frames(level: Level, keys: &KeySchedule, frames: &[Frame], view: &mut Vie
         names.push(name);
         rows.extend(of_body);
         if level >= Level::Rounds && frame.body != Err(Wrong::Mac) {
-            rows.extend(round_rows(keys, &frame.parts, frame.is_out));
+            rows.extend(round_rows(keys, frame));
         }
     }
     rows.retain(|_| level >= Level::Frames);
@@ -190,17 +190,17 @@ fn place(kind: &str, body: &[u8]) -> Option<String> {
     }
 }
 
-/// DES at work on the first block: as it was enciphered (out) or deciphered (in).
-fn round_rows(keys: &KeySchedule, parts: &Parts, is_out: bool) -> Vec<String> {
+/// DES at work on the first block of a body: as it is enciphered (out) or deciphered (in).
+fn round_rows(keys: &KeySchedule, frame: &Frame) -> Vec<String> {
     let number = |bytes: &[u8]| bytes.iter().take(8).fold(0, |value, &byte| value << 8 | u64::from(byte));
-    let (ciphertext, iv) = (number(parts.ciphertext), number(&parts.iv));
-    let deciphered = des::decrypt_block(keys, ciphertext); // the first block xor I
+    let iv = number(&frame.parts.iv);
     let mut round_keys = keys.k;
-    let (block, name, end) = if is_out {
-        (deciphered, "block 1 xor I", ", the first block of C".to_owned())
-    } else {
-        round_keys.reverse();
-        (ciphertext, "block 1 of C", format!(", xor I = {:016X}, the first block", deciphered ^ iv))
+    let (block, name) = match &frame.body {
+        Ok(body) if frame.is_out => (number(&des::pad(body)) ^ iv, "block 1 xor I"),
+        _ => {
+            round_keys.reverse();
+            (number(frame.parts.ciphertext), "block 1 of C")
+        }
     };
     let (mut l, mut r) = des::initial_permutation(block);
     let mut rows = vec![
@@ -212,7 +212,12 @@ fn round_rows(keys: &KeySchedule, parts: &Parts, is_out: bool) -> Vec<String> {
         (l, r) = des::round(l, r, k);
         rows.push(format!("R {n:2}  {k:012X}  {f:08X}  {l:08X}  {r:08X}"));
     }
-    rows.push(format!("R swap, IP^-1 = {:016X}{end}", des::inverse_initial_permutation(r, l)));
+    let block = des::inverse_initial_permutation(r, l);
+    let end = match frame.is_out {
+        true => ", the first block of C".to_owned(),
+        false => format!(", xor I = {:016X}, the first block", block ^ iv),
+    };
+    rows.push(format!("R swap, IP^-1 = {block:016X}{end}"));
     rows
 }
 

@@ -160,7 +160,7 @@ fn use_everything(store: &Store) {
     let _ = store.answer_request(1, id, false);
     let _ = store.delete_friend(5, 6);
     for to_id in [2, 2, 3, 999] {
-        let _ = store.finish(store.begin_message(1, hello(now_ms() * 1000 + to_id, to_id)));
+        let _ = store.finish(store.begin_message(1, hello(now_ms() * 1000 + to_id, to_id).into()));
     }
     use_groups(store);
     for kind in [Waiting::Messages, Waiting::Requests, Waiting::All] {
@@ -200,7 +200,7 @@ fn use_groups(store: &Store) {
     store.answer_request(1, id, true).unwrap();
     store.ask_to_join(5, g_id).unwrap();
     let message = ChatSendMsg { is_friend: false, ..hello(now_ms() * 1000 + 7, g_id) };
-    store.finish(store.begin_message(1, message)).unwrap();
+    store.finish(store.begin_message(1, message.into())).unwrap();
     store.rename_group(1, g_id, "renamed").unwrap();
     store.groups(1).unwrap();
     store.group_members(1, g_id).unwrap();

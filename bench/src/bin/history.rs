@@ -91,12 +91,12 @@ fn compare(places: [Database; 2]) {
     }
     println!("{:44}{:>14}{:>14}{:>9}", "median, ms", KEPT[0], KEPT[1], "ratio");
     line("a message: stored and on the disk", &stores, |store, kept, round| {
-        let stored = store.finish(store.begin_message(1, row(8 * (kept + round)).1))?;
+        let stored = store.finish(store.begin_message(1, row(8 * (kept + round)).1.into()))?;
         assert_eq!(stored.recipients.len(), 1, "it is new");
         Ok(())
     });
     line("the same message again", &stores, |store, kept, round| {
-        let stored = store.finish(store.begin_message(1, row(8 * (kept + round)).1))?;
+        let stored = store.finish(store.begin_message(1, row(8 * (kept + round)).1.into()))?;
         assert!(stored.recipients.is_empty(), "it is known");
         Ok(())
     });

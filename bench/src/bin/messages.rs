@@ -233,7 +233,7 @@ fn through_the_store(store: &Store, place: &Database, round: usize) -> Round {
     measure(name, THREADS * OF_A_THREAD, place, || {
         from_all_threads(round, |(from, request)| {
             let stored = store
-                .finish(store.begin_message(from, request))
+                .finish(store.begin_message(from, request.into()))
                 .map_err(|refusal| refusal.text)
                 .expect("stored");
             assert_eq!(stored.recipients.len(), 1, "it is new");
