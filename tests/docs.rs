@@ -229,7 +229,11 @@ fn skeleton(document: &str) -> Vec<String> {
 
 #[test]
 fn both_languages_say_the_same() {
-    for (english, chinese) in [("README.md", "README.zh.md"), ("DEBUGGING.md", "DEBUGGING.zh.md")] {
+    for (english, chinese) in [
+        ("README.md", "README.zh.md"),
+        ("DEBUGGING.md", "DEBUGGING.zh.md"),
+        ("labs/wireshark/README.md", "labs/wireshark/README.zh.md"),
+    ] {
         let (english, chinese) = (skeleton(english), skeleton(chinese));
         for (english, chinese) in english.iter().zip(&chinese) {
             assert_eq!(english, chinese);

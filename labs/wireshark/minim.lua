@@ -1,0 +1,163 @@
+-- minim in Wireshark: hello, frames in their four parts with direction and number, the sealed HTTP port, datagrams.
+--
+-- How to use it: labs/wireshark/README.md. What the parts are: PROTOCOL.md, 2, 3 and 6. Nothing is decrypted here: that needs
+-- the passphrase, and is what `minim tap` shows.
+
+local MAGIC = "MINIM/1\n"
+local NONCE, PROOF = 16, 16 -- bytes
+local LENGTH, IV, MAC = 4, 8, 16
+local MAX_FRAME = 1024 * 1024
+
+local minim = Proto("minim", "minim")
+local datagram = Proto("minimudp", "minim datagram")
+
+local f = {
+    hello = ProtoField.string("minim.hello", "Hello"),
+    client_nonce = ProtoField.bytes("minim.clientNonce", "clientNonce"),
+    server_nonce = ProtoField.bytes("minim.serverNonce", "serverNonce"),
+    proof = ProtoField.bytes("minim.proof", "proof"),
+    direction = ProtoField.string("minim.direction", "Direction"),
+    sequence = ProtoField.uint32("minim.sequence", "Sequence number (not sent)"),
+    length = ProtoField.uint32("minim.length", "length"),
+    iv = ProtoField.bytes("minim.iv", "IV"),
+    ciphertext = ProtoField.bytes("minim.ciphertext", "ciphertext"),
+    mac = ProtoField.bytes("minim.mac", "MAC"),
+}
+minim.fields = f
+local bad_length = ProtoExpert.new("minim.length.bad", "length is no multiple of 8 from 32 to 1 MiB",
+    expert.group.MALFORMED, expert.severity.ERROR)
+minim.experts = { bad_length }
+
+minim.prefs.chat_port = Pref.uint("Chat port", 8888, "--chatPort of the server")
+minim.prefs.tap_port = Pref.uint("Tap port", 8887, "--tapPort of minim tap")
+minim.prefs.http_port = Pref.uint("HTTP port", 8080, "--httpPort of the server")
+minim.prefs.udp_port = Pref.uint("UDP port", 8889, "--udpPort of the server")
+
+local stream_of = Field.new("tcp.stream")
+local next_number = {} -- by stream and direction: the number of the next frame
+local numbers = {}     -- by packet and place in it: the number that a frame got at the first look
+local sealed = {}      -- streams of the HTTP port that began with a hello
+
+function minim.init()
+    next_number, numbers, sealed = {}, {}, {}
+end
+
+-- Bytes that a piece still needs; 0: it is whole, and `size` bytes long.
+local function missing(tvb, offset, size)
+    return math.max(0, offset + size - tvb:len())
+end
+
+-- One hello: 24 bytes from the client, 40 from the server.
+local function hello(tvb, offset, pinfo, tree, from_server)
+    local size = #MAGIC + NONCE + (from_server and PROOF or 0)
+    if missing(tvb, offset, size) > 0 then return 0, missing(tvb, offset, size) end
+    local part = tree:add(minim, tvb(offset, size), "minim hello, " .. size .. " bytes")
+    part:add(f.hello, tvb(offset, #MAGIC), "MINIM/1")
+    local nonce = tvb(offset + #MAGIC, NONCE)
+    part:add(from_server and f.server_nonce or f.client_nonce, nonce)
+    if from_server then part:add(f.proof, tvb(offset + #MAGIC + NONCE, PROOF)) end
+    pinfo.cols.info:append(" hello")
+    return size, 0
+end
+
+-- One frame: length, IV, ciphertext, MAC. The number is counted, as both ends do: it is in no packet.
+local function frame(tvb, offset, pinfo, tree, from_server, stream)
+    if missing(tvb, offset, LENGTH) > 0 then return 0, DESEGMENT_ONE_MORE_SEGMENT end
+    local length = tvb(offset, LENGTH):uint()
+    if length < IV + 8 + MAC or length % 8 ~= 0 or length > MAX_FRAME then
+        local part = tree:add(minim, tvb(offset, LENGTH), "minim: no frame")
+        part:add_proto_expert_info(bad_length)
+        return tvb:len() - offset, 0
+    end
+    local size = LENGTH + length
+    if missing(tvb, offset, size) > 0 then return 0, missing(tvb, offset, size) end
+
+    local direction = from_server and "server" or "client"
+    local key, place = stream .. direction, pinfo.number .. ":" .. offset
+    if not numbers[place] then
+        numbers[place] = next_number[key] or 0
+        next_number[key] = numbers[place] + 1
+    end
+    local number = numbers[place]
+    local title = string.format("minim frame %d from the %s, %d bytes", number, direction, size)
+    local part = tree:add(minim, tvb(offset, size), title)
+    part:add(f.direction, direction):set_generated()
+    part:add(f.sequence, number):set_generated()
+    part:add(f.length, tvb(offset, LENGTH))
+    part:add(f.iv, tvb(offset + LENGTH, IV))
+    part:add(f.ciphertext, tvb(offset + LENGTH + IV, length - IV - MAC))
+    part:add(f.mac, tvb(offset + size - MAC, MAC))
+    pinfo.cols.info:append(string.format(" frame %d", number))
+    return size, 0
+end
+
+-- All that a segment, or several put together, holds: hello and frames, one behind the other.
+local function dissect(tvb, pinfo, tree, from_server, stream)
+    pinfo.cols.protocol = "minim"
+    pinfo.cols.info = from_server and "server:" or "client:"
+    local offset = 0
+    while offset < tvb:len() do
+        local start = tvb:raw(offset, math.min(#MAGIC, tvb:len() - offset))
+        local size, wanted
+        if start == MAGIC then
+            size, wanted = hello(tvb, offset, pinfo, tree, from_server)
+        elseif start == MAGIC:sub(1, #start) then
+            size, wanted = 0, DESEGMENT_ONE_MORE_SEGMENT -- it may become a hello
+        else
+            size, wanted = frame(tvb, offset, pinfo, tree, from_server, stream)
+        end
+        if wanted > 0 then
+            pinfo.desegment_offset, pinfo.desegment_len = offset, wanted
+            return
+        end
+        offset = offset + size
+    end
+end
+
+function minim.dissector(tvb, pinfo, tree)
+    local prefs = minim.prefs
+    local stream = tostring(stream_of().value) .. " "
+    local is_http = pinfo.src_port == prefs.http_port or pinfo.dst_port == prefs.http_port
+    local from_server = pinfo.src_port == prefs.chat_port or pinfo.src_port == prefs.tap_port
+        or pinfo.src_port == prefs.http_port
+    if is_http and sealed[stream] == nil then
+        local start = tvb:raw(0, math.min(#MAGIC, tvb:len()))
+        if start == MAGIC:sub(1, #start) and #start < #MAGIC then
+            pinfo.desegment_offset, pinfo.desegment_len = 0, DESEGMENT_ONE_MORE_SEGMENT
+            return
+        end
+        sealed[stream] = start == MAGIC
+    end
+    if is_http and not sealed[stream] then
+        return Dissector.get("http"):call(tvb, pinfo, tree) -- plain HTTP is not ours
+    end
+    dissect(tvb, pinfo, tree, from_server, stream)
+end
+
+function datagram.dissector(tvb, pinfo, tree)
+    pinfo.cols.protocol = "minim"
+    tree:add(datagram, tvb(), "minim datagram, " .. tvb:len() .. " bytes of JSON")
+    Dissector.get("json"):call(tvb, pinfo, tree)
+end
+
+local registered = {}
+
+-- Where the preferences say; at the start, and when they change.
+local function register()
+    for _, place in ipairs(registered) do
+        DissectorTable.get(place[1]):remove(place[2], place[3])
+    end
+    local prefs = minim.prefs
+    registered = {
+        { "tcp.port", prefs.chat_port, minim },
+        { "tcp.port", prefs.tap_port, minim },
+        { "tcp.port", prefs.http_port, minim },
+        { "udp.port", prefs.udp_port, datagram },
+    }
+    for _, place in ipairs(registered) do
+        DissectorTable.get(place[1]):add(place[2], place[3])
+    end
+end
+
+minim.prefs_changed = register
+register()
