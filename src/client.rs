@@ -16,6 +16,7 @@ pub mod carrier;
 pub mod commands;
 pub mod conversation;
 pub mod downloads;
+pub mod files;
 pub mod emoji;
 pub mod groups;
 pub mod history;
@@ -322,7 +323,7 @@ impl Client {
                 None => {}
             }
         }
-        self.leave();
+        self.leave(true);
         let has_failed = self.failed > 0 && !self.look.is_terminal;
         if has_failed {
             let failed = self.failed;
@@ -472,10 +473,16 @@ impl Client {
         while waits(self) && self.step(Some(deadline)) {}
     }
 
-    /// Step 4 of a TCP client, close. What is unsent gets `LEAVE_DEADLINE`, and is a failure then; behind the ACK of
-    /// LOGOUT the server closes, and so do we.
-    fn leave(&mut self) {
-        self.wait_while(LEAVE_DEADLINE, Client::has_unfinished);
+    /// Step 4 of a TCP client, close. What is unsent gets `LEAVE_DEADLINE`, and is a failure then; so do files, where the
+    /// program ends. Behind the ACK of LOGOUT the server closes, and so do we.
+    fn leave(&mut self, waits_for_files: bool) {
+        let files = self.active_transfers();
+        if waits_for_files && files > 0 && self.look.is_terminal {
+            self.trouble("waitsForFiles", &[("N", &files)]);
+        }
+        self.wait_while(LEAVE_DEADLINE, |client| {
+            client.has_unfinished() || waits_for_files && client.active_transfers() > 0
+        });
         self.end_session(); // pushes are passed over from here on
 
         let client_no = self.client_no();
@@ -492,14 +499,18 @@ impl Client {
 
     fn has_unfinished(&self) -> bool {
         let unsent = self.session.as_ref().is_some_and(|session| !session.unsent.is_empty());
-        unsent || self.unreported > 0 || self.active_transfers() > 0
+        unsent || self.unreported > 0
     }
 
     /// Nobody is logged in any more; what was not sent will not be.
     fn end_session(&mut self) {
         let unsent = self.session.take().map_or(0, |session| session.unsent.len());
-        self.failed += unsent + self.drop_transfers();
+        let files = self.drop_transfers();
+        self.failed += unsent + files;
         self.away = None;
+        if files > 0 && self.look.is_terminal {
+            self.trouble("neverFinished", &[("N", &files)]);
+        }
         if unsent > 0 && self.look.is_terminal {
             self.trouble("neverSent", &[("N", &unsent)]);
         }

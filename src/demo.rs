@@ -144,8 +144,8 @@ const TOUR: &[(&str, &[Act])] = &[
             Sees("bob", "MD5"),
             Has("alice", "dot.png", DOT),
             Types("alice", "/picture {FOLDER}/dot.png #lab"),
-            Sees("bob", "PNG, 1x1"),
-            Sees("carol", "PNG, 1x1"),
+            Sees("bob", "PNG 1x1"),
+            Sees("carol", "PNG 1x1"),
         ],
     ),
     (

@@ -42,8 +42,10 @@ pub const OUTBOX_BYTES: usize = 1024 * 1024;
 /// Rows read at a time from what waits for a user: half a MiB of the longest texts. server/chat.rs, server/api.rs.
 pub const BACKLOG_PAGE: usize = 32;
 
-/// Raw bytes of one FILE_CHUNK. server/files.rs, client/transfers.rs.
+/// Raw bytes of one FILE_CHUNK. server/files.rs, server/chat.rs, client/carrier.rs.
 pub const FILE_CHUNK_SIZE: usize = 64 * 1024;
+/// Bytes of a part that are read for its MD5 before its connection is looked at again. server/files.rs.
+pub const HASHED_AT_ONCE: u64 = 8 * 1024 * 1024;
 /// Connections of RESUME that one session may have at the same time. server/files.rs.
 pub const MAX_TRANSFERS: usize = 32;
 /// So long after it came a stored file is removed. server/files.rs.
@@ -92,13 +94,17 @@ pub const SHOWN_KIND: usize = 20;
 pub const DEMO_DEADLINE: Duration = Duration::from_secs(10);
 /// Before the demo waits for Enter. demo.rs.
 pub const DEMO_QUIET: Duration = Duration::from_millis(300);
-/// Transfers of one client at the same time. client/transfers.rs.
+/// Transfers of one client at the same time. client/files.rs, client/transfers.rs.
 pub const MAX_ACTIVE: usize = 16;
+/// Pictures that are fetched by themselves in one session: who sends more fills no disk. client/files.rs.
+pub const AUTOMATIC_PICTURES: u64 = 100;
+/// Bytes of a name's ending that stays behind its ` (2)`. client/downloads.rs.
+pub const MAX_ENDING: usize = 20;
 /// How far a transfer is, is said so often. client/transfers.rs.
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
-/// `/files` looks so far back in each conversation. client/transfers.rs.
+/// `/files` looks so far back in each conversation. client/files.rs.
 pub const RECORDS_LOOKED_AT: usize = 200;
-/// Files that `/files` lists. client/transfers.rs.
+/// Files that `/files` lists. client/files.rs.
 pub const SHOWN_FILES: usize = 50;
 /// A connection through `tap` ends after so long. tap.rs.
 pub const TAP_LIFE: Duration = Duration::from_secs(24 * 60 * 60);

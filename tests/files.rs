@@ -285,6 +285,54 @@ fn a_sender_that_lies_is_refused_and_nothing_is_stored() {
     assert!(bob.put_aside().iter().all(|pushed| pushed["type"] != "CHAT_SEND_FILE"));
 }
 
+/// A number that stored one file stores no other, and harms none: not one of the same size, not at the same moment.
+#[test]
+fn a_used_number_harms_no_file() {
+    let server = Server::start();
+    let (alice, bob) = server.alice_and_bob();
+    let (first, second) = (noise(50_000), noise(50_001)[1..].to_vec());
+    let number = {
+        let mut transfer = resume(&server, &alice);
+        let number = transfer.next_client_no() + 1_000_000;
+        transfer.request(announce(&bob, "one", &first));
+        send_chunks(&mut transfer, &first, 0);
+        assert_eq!(transfer.request(json!({"type": "FILE_END", "clientNo": number}))["type"], "ACK");
+        number
+    };
+    for (name, bytes) in [("two", &second), ("other name", &first), ("empty", &Vec::new())] {
+        let mut transfer = resume(&server, &alice);
+        transfer.request(announce(&bob, name, bytes));
+        send_chunks(&mut transfer, bytes, 0);
+        expect_error(&transfer.request(json!({"type": "FILE_END", "clientNo": number})), "badRequest");
+    }
+    let id = resume(&server, &alice).request(json!({"type": "FILE_END", "clientNo": number}))["id"].as_u64();
+    assert!(download(&server, &bob, id.expect("an id"), 0).expect("the file").1 == first);
+    assert_eq!(folder(&server, "files").len(), 1);
+
+    // Two at the same moment: one is stored, whichever, and whole.
+    for round in 0..5 {
+        let number = number + 10 + round;
+        let mut both: Vec<Peer> = [&first, &second]
+            .iter()
+            .map(|bytes| {
+                let mut transfer = resume(&server, &alice);
+                transfer.request(announce(&bob, "race", bytes));
+                send_chunks(&mut transfer, bytes, 0);
+                transfer.fence();
+                transfer
+            })
+            .collect();
+        both.iter_mut().for_each(|transfer| transfer.send(json!({"type": "FILE_END", "clientNo": number})));
+        let answers: Vec<Value> =
+            both.iter_mut().map(|transfer| transfer.receive().expect("an answer")).collect();
+        let stored: Vec<usize> = (0..2).filter(|place| answers[*place]["type"] == "ACK").collect();
+        assert_eq!(stored.len(), 1, "{answers:?}");
+        let id = answers[stored[0]]["id"].as_u64().expect("an id");
+        assert!(download(&server, &bob, id, 0).expect("the file").1 == [&first, &second][stored[0]][..]);
+    }
+    assert!(folder(&server, "parts").is_empty());
+}
+
 #[test]
 fn a_connection_of_resume_takes_files_alone_and_makes_one_transfer() {
     let server = Server::start();

@@ -7,6 +7,7 @@ mod common;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::Ordering::SeqCst;
 
 use common::relay::Relay;
@@ -122,7 +123,7 @@ fn small_pictures_are_fetched_at_once_and_said_to_be_what_they_are() {
     alice.expect("* u1 cat.png sent as #");
     bob.expect("Alice: sends cat.png, ");
     bob.expect(" cat.png saved as ");
-    bob.expect(" cat.png is a picture: PNG, 640x480");
+    bob.expect(" cat.png is a picture: PNG 640x480");
     assert!(!bob.transcript.iter().any(|line| line.contains("getting")), "nobody asked");
     assert_eq!(fs::read(server.folder().join("bob/downloads/cat.png")).expect("the file"), png);
 }
@@ -134,14 +135,19 @@ fn what_cannot_be_sent_or_fetched_says_why() {
     let mut alice = console(&server, "alice", "bob");
     write(&server, "long", &[0; 1001]);
     write(&server, "short", b"x");
+    let made = Command::new("mkfifo").arg(server.folder().join("fifo")).status();
+    assert!(made.is_ok_and(|status| status.success()));
     for (line, answer) in [
         ("/file", "! /file needs PATH: /file PATH [WHO|GROUP]"),
-        ("/file nothing", "! cannot read nothing: "),
-        ("/file data", "! cannot read data: is a directory"),
+        ("/file nothing", "! cannot read nothing: there is no such file"),
+        ("/file data", "! cannot read data: it is a folder"),
+        ("/file fifo bob", "! cannot read fifo: it is no file"),
+        ("/file missing with blanks bob", "! cannot read missing: there is no such file"),
         ("/file short nobody", "! nobody is called nobody"),
+        ("/file short bob extra", "! /file needs WHO"),
         ("/file long", "! too large: 1001 bytes, at most 1000"),
         ("/get", "! /get needs ID: /get ID [FOLDER]"),
-        ("/get x", "! /get needs ID: /get ID [FOLDER]"),
+        ("/get u1", "! /get needs the number of a message"),
         ("/get 99", "! there is no message #99 for you"),
         ("/cancel", "! /cancel needs ID: /cancel ID"),
         ("/cancel u7", "! no transfer u7 is under way: /files lists all"),
@@ -172,6 +178,7 @@ fn names_are_made_harmless_for_every_system() {
         ("COM¹", "_COM¹"),
         ("console", "console"),
         ("a\u{1b}[31m", "a_[31m"),
+        ("p\u{202e}gpj.exe", "p_gpj.exe"),
         ("what? \"<|>*\"", "what_ ______"),
         ("dots...", "dots"),
         ("", "file"),
@@ -181,12 +188,95 @@ fn names_are_made_harmless_for_every_system() {
         assert_eq!(safe_name(name), safe, "{name:?}");
     }
     let server = Server::start();
-    let long = format!("{}.txt", "长".repeat(83)); // 253 bytes
-    for number in 1..=3 {
-        let (_, path) = create(server.folder(), &long).expect("a file");
-        let name = path.file_name().expect("a name").to_str().expect("UTF-8");
-        assert!(name.len() <= 255 && name.ends_with(".txt"), "{name}");
-        assert_eq!(name.contains('('), number > 1, "{name}");
+    let (long, dotted, ending) = (
+        format!("{}.txt", "长".repeat(83)),
+        format!(".{}", "a".repeat(254)),
+        format!("x.{}", "b".repeat(253)),
+    );
+    for name in [long, dotted, ending] {
+        for number in 1..=3 {
+            let (_, path) = create(server.folder(), &name).expect("a file");
+            let made = path.file_name().expect("a name").to_str().expect("UTF-8");
+            assert!(made.len() <= 255 && !made.starts_with('.'), "{made}");
+            assert_eq!(made.contains('('), number > 1, "{made}");
+        }
+    }
+}
+
+/// What is on the server's disk is not what was sent, or is gone: nothing is kept, and which file it was is said.
+#[test]
+fn a_file_that_the_server_has_spoilt_or_lost_is_said_to_be_so() {
+    let server = Server::start();
+    friends(&server);
+    let (mut alice, mut bob) = (console(&server, "alice", "bob"), console(&server, "bob", "alice"));
+    let mut bytes = noise(300_000);
+    write(&server, "plan.txt", &bytes);
+    alice.line("/file plan.txt");
+    alice.expect("* u1 plan.txt sent as #");
+    let came = bob.expect("Alice: sends plan.txt, ");
+    let get = format!("/get {}", came.rsplit(' ').next().expect("an id"));
+    let entry = fs::read_dir(server.data().join("files")).expect("a folder").next().expect("a file");
+    let stored = entry.expect("an entry").path();
+    bytes[1000] ^= 1;
+    fs::write(&stored, &bytes).expect("written");
+    bob.line(&get);
+    bob.expect("! plan.txt arrived damaged (MD5 differs), nothing kept");
+    for spoil in [&|path: &Path| fs::write(path, b"short"), &|path: &Path| fs::remove_file(path)]
+        as [&dyn Fn(&Path) -> std::io::Result<()>; 2]
+    {
+        spoil(&stored).expect("done");
+        bob.line(&get);
+        bob.expect("! the server no longer has plan.txt (#");
+    }
+    let folder = server.folder().join("bob/downloads");
+    assert_eq!(fs::read_dir(folder).map_or(0, Iterator::count), 0, "no part either");
+}
+
+/// `/cancel` and `/get` at once: two threads never write one part.
+#[test]
+fn a_file_that_is_fetched_again_at_once_arrives_whole() {
+    let server = Server::start();
+    friends(&server);
+    let (mut alice, mut bob) = (console(&server, "alice", "bob"), console(&server, "bob", "alice"));
+    let bytes = noise(1_500_000);
+    write(&server, "big", &bytes);
+    alice.line("/file big");
+    alice.expect("* u1 big sent as #");
+    let came = bob.expect("Alice: sends big, ");
+    let id = came.rsplit(' ').next().expect("an id").to_owned();
+    for _ in 0..8 {
+        bob.line(&format!("/get {id}"));
+        bob.line(&format!("/cancel {id}"));
+        bob.line(&format!("/get {id}"));
+        bob.expect(" big saved as ");
+    }
+    for name in downloads(&server, "bob") {
+        let came = fs::read(server.folder().join("bob/downloads").join(&name)).expect("the file");
+        assert!(came == bytes, "{name} has {} bytes", came.len());
+    }
+}
+
+/// The same address, another database: what was fetched from the old one says nothing of the new one.
+#[test]
+fn a_fresh_server_at_the_same_address_has_other_files() {
+    let mut server = Server::start();
+    let png = |width: u8| [&b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0"[..], &[width, 0, 0, 0, 9]].concat();
+    for (round, name) in ["one.png", "two.png"].into_iter().enumerate() {
+        friends(&server);
+        let (mut alice, mut bob) = (console(&server, "alice", "bob"), console(&server, "bob", "alice"));
+        write(&server, name, &png(round as u8 + 1));
+        alice.line(&format!("/picture {name}"));
+        alice.expect(&format!(" {name} sent as #"));
+        bob.expect(&format!(" {name} saved as "));
+        bob.line("/files");
+        assert!(bob.expect("  #2  ").contains(&format!("  {name}  ")));
+        drop((alice, bob));
+        server.kill();
+        if server.database.is_some() {
+            return; // another engine keeps its rows
+        }
+        fs::remove_dir_all(server.data()).expect("the data");
+        server.start_again();
     }
 }
 

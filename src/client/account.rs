@@ -145,7 +145,7 @@ pub fn login(client: &mut Client, rest: &str) -> Result<(), Failure> {
 
 /// LOGIN, and then what there is: friends, unread messages, open requests.
 fn log_in(client: &mut Client, name: &str, pwd: &str) -> Result<(), Failure> {
-    client.leave();
+    client.leave(false);
     client.log_in(name, pwd)?;
     let me = &client.session()?.me;
     let (name, username, uid) = (harmless_name(&me.login_name), harmless_name(&me.username), me.uid);
@@ -177,14 +177,14 @@ fn log_in(client: &mut Client, name: &str, pwd: &str) -> Result<(), Failure> {
 
 /// `/logout`.
 pub fn logout(client: &mut Client, _: &str) -> Result<(), Failure> {
-    client.leave();
+    client.leave(false);
     client.answer("loggedOut", &[]);
     Ok(())
 }
 
 /// `/quit`.
 pub fn quit(client: &mut Client, _: &str) -> Result<(), Failure> {
-    client.leave();
+    client.leave(true);
     client.answer("goodbye", &[]);
     client.exit_code.get_or_insert(0);
     Ok(())

@@ -22,7 +22,7 @@ use crate::wire;
 /// What `main` and the thread of a transfer both see.
 #[derive(Default)]
 pub struct Shared {
-    /// Bytes that are over.
+    /// Bytes of the file that went or came so far, those of earlier connections included.
     pub done: AtomicU64,
     /// `/cancel` was typed.
     pub is_cancelled: AtomicBool,
@@ -37,16 +37,8 @@ pub struct Shared {
 pub struct Upload {
     /// Where it is.
     pub path: PathBuf,
-    /// True: `to_id` is a friend's uid. False: a gId.
-    pub is_friend: bool,
-    /// Whom it is for.
-    pub to_id: u64,
-    /// The name that others see, and its size; the MD5 is found out.
-    pub file: message::File,
-    /// FILE or PICTURE.
-    pub msg_type: String,
-    /// The number of FILE_UPLOAD, and behind it that of FILE_END: the same at each try.
-    pub client_no: u64,
+    /// As FILE_UPLOAD says it; size and MD5 are found out anew. The number behind its own is that of FILE_END.
+    pub announced: FileUpload,
 }
 
 /// What is to be fetched.
@@ -58,6 +50,8 @@ pub struct Download {
     pub folder: PathBuf,
     /// What came of it so far, in that folder.
     pub part: PathBuf,
+    /// Bytes that it may have.
+    pub most: u64,
 }
 
 /// What a thread tells `main`.
@@ -87,7 +81,7 @@ pub struct Carrier {
     pub config: Config,
     /// Of LOGIN_OK.
     pub session_id: String,
-    /// In the trace.
+    /// What the trace calls the connection: `F1`, `F2`.
     pub name: String,
     /// What `main` looks at.
     pub shared: Arc<Shared>,
@@ -130,20 +124,18 @@ impl Carrier {
         let broken = |error| Told::Broken(upload.path.clone(), error);
         let mut opened = File::open(&upload.path).map_err(broken)?;
         let before = opened.metadata().map_err(broken)?;
-        let mut file = upload.file.clone();
-        file.file_size = before.len();
-        file.file_md5 = hex(&self.md5_of(&mut opened).map_err(broken)?.0.finish());
+        let mut announced = upload.announced.clone();
+        announced.file.file_size = before.len();
+        announced.file.file_md5 = hex(&self.md5_of(&mut opened).map_err(broken)?.0.finish());
+        let file = announced.file.clone();
 
         let mut link = self.resume()?;
-        let (is_friend, to_id) = (upload.is_friend, upload.to_id);
-        let end = FromClient::FileEnd { client_no: upload.client_no + 1 };
+        let end = FromClient::FileEnd { client_no: announced.client_no + 1 };
         if self.shared.is_end_sent.load(Relaxed)
             && let Ok(FromServer::Ack { id: Some(id), .. }) = self.ask(&mut link, &end)
         {
             return Ok(Told::Sent(id, file)); // it was stored, and the answer was lost
         }
-        let (client_no, msg_type) = (upload.client_no, upload.msg_type.clone());
-        let announced = FileUpload { client_no, is_friend, to_id, file: file.clone(), msg_type };
         let ready = self.ask(&mut link, &FromClient::FileUpload(announced))?;
         let FromServer::FileReady { mut offset, .. } = ready else { return Err(Told::Lost) };
         self.shared.done.store(offset, Relaxed);
@@ -183,49 +175,71 @@ impl Carrier {
 
     fn try_download(&self, download: &Download) -> Outcome<Told> {
         let broken = |error| Told::Broken(download.part.clone(), error);
-        fs::create_dir_all(&download.folder).map_err(broken)?;
+        fs::create_dir_all(&download.folder).map_err(|error| Told::Broken(download.folder.clone(), error))?;
         let mut part =
             File::options().read(true).append(true).create(true).open(&download.part).map_err(broken)?;
+        part.try_lock().map_err(|_| Told::Lost)?; // a cancelled one is still about to end
         let (mut md5, mut offset) = self.md5_of(&mut part).map_err(broken)?;
 
         let mut link = self.resume()?;
         let ask = |offset| FromClient::FileDownload { client_no: 1, msg_id: download.id, offset };
         let mut ready = self.ask(&mut link, &ask(offset));
-        if offset > 0 && matches!(&ready, Err(Told::Refused(refusal)) if refusal.code == Code::BadRequest) {
+        let is_too_long = |ready: &Outcome<FromServer>| match ready {
+            Err(Told::Refused(refusal)) => refusal.code == Code::BadRequest,
+            _ => false,
+        };
+        if offset > 0 && is_too_long(&ready) {
             part.set_len(0).map_err(broken)?; // a part of another file, longer than this one
             (md5, offset) = (Md5Sum::new(), 0);
             ready = self.ask(&mut link, &ask(0));
         }
-        let FromServer::FileReady { file: Some(file), .. } = ready? else { return Err(Told::Lost) };
+        if matches!(&ready, Err(Told::Refused(refusal)) if refusal.code == Code::NoSuchFile) {
+            let _ = fs::remove_file(&download.part); // there is nothing more to come
+        }
+        let FromServer::FileReady { offset: at, file: Some(file), .. } = ready? else {
+            return Err(Told::Lost);
+        };
+        if file.file_size > download.most {
+            return Err(Told::Refused(Refusal {
+                limit: Some(download.most),
+                ..Refusal::new(Code::TooLarge, "")
+            }));
+        }
+        if at != offset || offset > file.file_size {
+            return Err(Told::Lost);
+        }
         self.shared.done.store(offset, Relaxed);
         (self.tell)(Told::Begun(file.clone()));
-        loop {
+        while let Some(raw) = self.next_chunk(&mut link, offset, &file)? {
+            part.write_all(&raw).map_err(broken)?;
+            md5.update(&raw);
+            offset += raw.len() as u64;
             self.shared.done.store(offset, Relaxed);
-            let body = self.receive(&mut link)?;
-            let end = body.iter().position(|byte| *byte == b'\n').unwrap_or(body.len());
-            match serde_json::from_slice(&body[..end]) {
-                Ok(FromServer::FileChunk { offset: at }) if at == offset => {
-                    let raw = body.get(end + 1..).unwrap_or_default();
-                    if raw.len() as u64 > file.file_size - offset {
-                        return Err(Told::Lost);
-                    }
-                    part.write_all(raw).map_err(broken)?;
-                    md5.update(raw);
-                    offset += raw.len() as u64;
-                }
-                Ok(FromServer::FileEnd { .. }) if offset == file.file_size => break,
-                Ok(FromServer::Error { refusal, .. }) => return Err(Told::Refused(refusal)),
-                _ => return Err(Told::Lost),
-            }
         }
         if hex(&md5.finish()) != file.file_md5 {
             let _ = fs::remove_file(&download.part); // the next try begins anew
             return Err(Told::Refused(Refusal::new(Code::FileDamaged, "")));
         }
         part.sync_all().map_err(broken)?;
-        drop(part);
-        let saved = save_part(&download.part, &download.folder, &file.file_name);
-        saved.map(Told::Saved).map_err(|error| Told::Broken(download.folder.join(&file.file_name), error))
+        let name = downloads::safe_name(&file.file_name);
+        let saved = save_part(&download.part, &download.folder, &name);
+        saved.map(Told::Saved).map_err(|error| Told::Broken(download.folder.join(&name), error))
+    }
+
+    /// The bytes that follow `offset`; none: that was all.
+    fn next_chunk(&self, link: &mut Link, offset: u64, file: &message::File) -> Outcome<Option<Vec<u8>>> {
+        let mut body = self.receive(link)?;
+        let end = body.iter().position(|byte| *byte == b'\n').unwrap_or(body.len());
+        match serde_json::from_slice(&body[..end]) {
+            Ok(FromServer::FileChunk { offset: at }) if at == offset => {
+                let raw = body.split_off((end + 1).min(body.len()));
+                let is_right = !raw.is_empty() && raw.len() as u64 <= file.file_size - offset;
+                if is_right { Ok(Some(raw)) } else { Err(Told::Lost) }
+            }
+            Ok(FromServer::FileEnd { .. }) if offset == file.file_size => Ok(None),
+            Ok(FromServer::Error { refusal, .. }) => Err(Told::Refused(refusal)),
+            _ => Err(Told::Lost),
+        }
     }
 
     /// Reads all of a file: its MD5 and its length. A cancelled transfer ends here.
@@ -295,6 +309,9 @@ impl Carrier {
     }
 
     fn receive(&self, link: &mut Link) -> Outcome<Vec<u8>> {
+        if self.shared.is_cancelled.load(Relaxed) {
+            return Err(Told::Lost); // what came before the connection was cut could still be read
+        }
         let received = link.receiver.receive(&link.socket, self.config.deadline(IDLE_DEADLINE));
         received.ok().flatten().ok_or(Told::Lost)
     }
@@ -303,6 +320,9 @@ impl Carrier {
 /// Gives a whole part its name: a new one is taken first, so that nobody else has it.
 fn save_part(part: &Path, folder: &Path, name: &str) -> io::Result<PathBuf> {
     let (_, path) = downloads::create(folder, name)?;
-    fs::rename(part, &path)?;
-    Ok(path)
+    let renamed = fs::rename(part, &path);
+    if renamed.is_err() {
+        let _ = fs::remove_file(&path); // an empty file is not what was asked for
+    }
+    renamed.map(|()| path)
 }

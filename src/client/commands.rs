@@ -9,7 +9,7 @@
 
 use crate::client::arguments::{show_rows, text_of, words_of};
 use crate::client::{
-    Client, Failure, account, emoji, groups, history, people, profile, settings, talk, transfers,
+    Client, Failure, account, emoji, files, groups, history, people, profile, settings, talk,
 };
 
 /// One command.
@@ -56,11 +56,11 @@ const COMMANDS: &[Command] = &[
     Command { name: "history",  alias: "记录",   short: "",  needs_login: true,  run: history::history },
     Command { name: "unread",   alias: "未读",   short: "u", needs_login: true,  run: talk::unread },
     Command { name: "emoji",    alias: "表情",   short: "",  needs_login: false, run: emoji::list },
-    Command { name: "file",     alias: "文件",   short: "",  needs_login: true,  run: transfers::file },
-    Command { name: "picture",  alias: "图片",   short: "",  needs_login: true,  run: transfers::picture },
-    Command { name: "files",    alias: "文件列表", short: "", needs_login: true, run: transfers::files },
-    Command { name: "get",      alias: "下载",   short: "",  needs_login: true,  run: transfers::get },
-    Command { name: "cancel",   alias: "取消",   short: "",  needs_login: true,  run: transfers::cancel },
+    Command { name: "file",     alias: "文件",   short: "",  needs_login: true,  run: files::file },
+    Command { name: "picture",  alias: "图片",   short: "",  needs_login: true,  run: files::picture },
+    Command { name: "files",    alias: "文件列表", short: "", needs_login: true, run: files::files },
+    Command { name: "get",      alias: "下载",   short: "",  needs_login: true,  run: files::get },
+    Command { name: "cancel",   alias: "取消",   short: "",  needs_login: true,  run: files::cancel },
     Command { name: "notice",   alias: "通知",   short: "",  needs_login: true,  run: settings::notice },
     Command { name: "status",   alias: "状态",   short: "",  needs_login: false, run: settings::status },
     Command { name: "trace",    alias: "跟踪",   short: "",  needs_login: false, run: settings::trace },
@@ -182,7 +182,9 @@ fn help(client: &mut Client, rest: &str) -> Result<(), Failure> {
     for part in ["usage", "help", "example", "wire"] {
         client.answer(&format!("{part}.{}", command.name), &[]);
     }
-    for (word, key) in [("WHO", "help.WHO"), ("GROUP", "help.GROUP")] {
+    for (word, key) in
+        [("WHO", "help.WHO"), ("GROUP", "help.GROUP"), ("PATH", "help.PATH"), ("FOLDER", "help.FOLDER")]
+    {
         if usage.contains(word) {
             client.answer(key, &[]);
         }

@@ -3,7 +3,7 @@
 //! Rules: an id is shown once. A message counts as read when it was shown whole; what came for another conversation, or
 //! waited at LOGIN, stays unread until `/open`. A text is kept until its answer comes and keeps its number, so that it
 //! is sent again without becoming a second message. People are named by username, and typed by login name.
-//! Not here: groups (groups.rs), files (transfers.rs), sockets (client.rs). Start with `receive`.
+//! Not here: groups (groups.rs), files (files.rs), sockets (client.rs). Start with `receive`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::client::records::Record;
 use crate::client::screen::Line;
 use crate::client::width::{cut, width};
 use crate::client::words::{Values, Words};
-use crate::client::{Client, Failure, groups, transfers};
+use crate::client::{Client, Failure, files, groups};
 use crate::clock::now_ms;
 use crate::harmless::{harmless, harmless_name};
 use crate::limits::{DATABASE_AGAIN, MAX_SEEN, MAX_SHOWN_LINES, MAX_UNREAD_BYTES, NOTICES_KEPT, patiently};
@@ -78,6 +78,8 @@ pub struct Session {
     pub unsent: VecDeque<Unsent>,
     /// Files sent so far: `u1`, `u2`.
     pub uploads: u64,
+    /// Pictures that were fetched though nobody asked.
+    pub pictures: u64,
     /// When LOGIN was, in milliseconds since 1970.
     pub since: u64,
     /// Up to which id the records of a conversation are complete; none where that could not be found out.
@@ -208,7 +210,7 @@ pub fn receive(client: &mut Client, message: FromServer) {
         FromServer::ChatSendMsg { envelope, msg_text } => message_came(client, envelope, msg_text),
 
         FromServer::ChatSendFile { envelope, stored } => {
-            message_came(client, envelope, transfers::file_text(&stored.file));
+            message_came(client, envelope, files::file_text(&stored.file));
         }
 
         FromServer::Request { .. } => request(client, &message),
@@ -263,7 +265,7 @@ fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
         session.meet(from, "", &envelope.from_name);
     }
     client.record(with, (envelope.clone(), msg_text.clone()));
-    transfers::fetch_picture(client, &(envelope.clone(), msg_text.clone()));
+    files::fetch_picture(client, &(envelope.clone(), msg_text.clone()));
     let Some(session) = &mut client.session else { return };
     let is_open = session.open == Some(with);
     if is_open {
@@ -274,7 +276,7 @@ fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
     }
     let columns = client.look.is_terminal.then_some(client.look.width);
     let Some(session) = &mut client.session else { return };
-    let shown = transfers::shown_text(words, &envelope, &msg_text);
+    let shown = files::shown_text(words, &envelope, &msg_text);
     session.keep_unread(with, (envelope, msg_text));
     if id > session.last_id && !is_open {
         let line = elsewhere_line(words, columns, session, with, from, &shown);
@@ -304,7 +306,7 @@ pub fn message_rows(words: Words, session: &Session, envelope: &Envelope, msg_te
         0 => format!("{name}: {}", harmless(line)),
         _ => format!("    {}", harmless(line)),
     };
-    transfers::shown_text(words, envelope, msg_text).split('\n').enumerate().map(row).collect()
+    files::shown_text(words, envelope, msg_text).split('\n').enumerate().map(row).collect()
 }
 
 /// A message of another conversation in one row; at a terminal its text is cut so that it fits.

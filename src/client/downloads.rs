@@ -7,7 +7,8 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use crate::limits::{MAX_COPIES, MAX_FILE_NAME};
+use crate::harmless::is_hidden;
+use crate::limits::{MAX_COPIES, MAX_ENDING, MAX_FILE_NAME};
 
 /// Names that Windows has given to devices, whatever stands behind a dot.
 const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
@@ -17,12 +18,12 @@ pub fn create(folder: &Path, name: &str) -> io::Result<(File, PathBuf)> {
     fs::create_dir_all(folder)?;
     let name = safe_name(name);
     let (stem, ending) = match name.rsplit_once('.') {
-        Some((stem, ending)) => (stem, format!(".{ending}")),
-        None => (&*name, String::new()),
+        Some((stem, ending)) if ending.len() < MAX_ENDING && !stem.is_empty() => (stem, format!(".{ending}")),
+        _ => (&*name, String::new()),
     };
     for copy in 1..=MAX_COPIES {
         let number = if copy == 1 { String::new() } else { format!(" ({copy})") };
-        let room = MAX_FILE_NAME.saturating_sub(number.len() + ending.len());
+        let room = MAX_FILE_NAME - number.len() - ending.len();
         let path = folder.join(format!("{}{number}{ending}", shortened(stem, room)));
         match File::create_new(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -34,7 +35,7 @@ pub fn create(folder: &Path, name: &str) -> io::Result<(File, PathBuf)> {
 
 /// A name that leads nowhere and that every system takes.
 pub fn safe_name(name: &str) -> String {
-    let is_forbidden = |c: char| c.is_control() || "/\\:*?\"<>|".contains(c);
+    let is_forbidden = |c: char| c.is_control() || is_hidden(c) || "/\\:*?\"<>|".contains(c);
     let name: String = name.chars().map(|c| if is_forbidden(c) { '_' } else { c }).collect();
     let name = name.trim_end_matches(['.', ' ']); // which Windows drops
     let stem = name.split('.').next().unwrap_or_default().trim_end().to_lowercase();

@@ -6,10 +6,10 @@
 
 use crate::client::arguments::{needs, take_word};
 use crate::client::conversation::{Conversation, message_rows};
+use crate::client::files::file_text;
 use crate::client::people::find;
 use crate::client::records::Record;
 use crate::client::screen::Line;
-use crate::client::transfers::file_text;
 use crate::client::{Client, Failure};
 use crate::clock::{Civil, civil, now_ms, since_1970};
 use crate::limits::{MAX_HISTORY, MAX_NUMBER, MAX_RECORDS, RECORDS};

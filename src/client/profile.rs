@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::client::account::{ask_new_password, ask_password, sex_of};
 use crate::client::arguments::{needs, show_rows, take_word, words_of};
+use crate::client::files::local_path;
 use crate::client::people::{fetch_friends, person_row, take_who};
 use crate::client::picture::measure;
 use crate::client::words::Values;
@@ -107,8 +108,8 @@ pub fn avatar(client: &mut Client, rest: &str) -> Result<(), Failure> {
     match take_word(rest) {
         None => Err(needs(client, "PATH")),
         Some(("show" | "查看", who)) if !rest.starts_with('"') => show_avatar(client, who.trim()),
-        Some((quoted, "")) => set_avatar(client, Path::new(quoted)),
-        Some(_) => set_avatar(client, Path::new(rest)), // a path with spaces needs no quotes here
+        Some((quoted, "")) => set_avatar(client, &local_path(quoted)),
+        Some(_) => set_avatar(client, &local_path(rest)), // a path with spaces needs no quotes here
     }
 }
 

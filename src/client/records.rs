@@ -116,23 +116,25 @@ impl Log {
     }
 }
 
-/// Which files were fetched, one in a line: id, tab, where it is.
+/// Which files were fetched, one in a line: id, MD5, where it is, tabs between them. The MD5 tells whether it is that file: a
+/// server may have begun anew.
 pub struct SavedList(PathBuf);
 
 impl SavedList {
     /// One more.
-    pub fn append(&self, id: &str, path: &Path) -> io::Result<()> {
+    pub fn append(&self, id: u64, md5: &str, path: &Path) -> io::Result<()> {
         make_private_folder(self.0.parent().unwrap_or(&self.0))?;
         let mut file = OpenOptions::new().create(true).append(true).open(&self.0)?;
-        file.write_all(format!("{id}\t{}\n", escape(&path.to_string_lossy())).as_bytes())
+        file.write_all(format!("{id}\t{md5}\t{}\n", escape(&path.to_string_lossy())).as_bytes())
     }
 
-    /// All of them, by id; none where there is no list.
-    pub fn read(&self) -> BTreeMap<u64, PathBuf> {
+    /// Where each is, by id and MD5; nowhere where there is no list.
+    pub fn read(&self) -> BTreeMap<(u64, String), PathBuf> {
         let text = fs::read_to_string(&self.0).unwrap_or_default();
         let entry = |line: &str| {
-            let (id, path) = line.split_once('\t')?;
-            Some((id.parse().ok()?, PathBuf::from(unescape(path))))
+            let mut fields = line.split('\t');
+            let (id, md5, path) = (fields.next()?, fields.next()?, fields.next()?);
+            Some(((id.parse().ok()?, md5.to_owned()), PathBuf::from(unescape(path))))
         };
         text.lines().filter_map(entry).collect()
     }
@@ -207,11 +209,14 @@ impl Client {
 
     /// Where the records of this user at this server stand.
     fn records_folder(&self) -> Result<PathBuf, Failure> {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' };
-        let server = format!("{}_{}", self.config.server_ip, self.config.chat_port);
-        let server: String = server.chars().map(plain).collect();
         let me = self.session()?.me.uid;
-        Ok(self.config.data_dir.join("records").join(server).join(me.to_string()))
+        Ok(self.config.data_dir.join("records").join(self.server_name()).join(me.to_string()))
+    }
+
+    /// The server, as it stands in names of files.
+    pub(super) fn server_name(&self) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '_' };
+        format!("{}_{}", self.config.server_ip, self.config.chat_port).chars().map(plain).collect()
     }
 
     /// Keeps a message that came or was acknowledged.

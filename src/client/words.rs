@@ -91,6 +91,13 @@ impl Client {
         }
     }
 
+    /// Says what went wrong by itself: no command failed, and it is tried again.
+    pub(super) fn mention(&mut self, failure: Failure) {
+        if let Failure::Said(line) = failure {
+            self.show(vec![Line::new("! ", &line)]);
+        }
+    }
+
     /// A failure with a line of ours.
     pub(super) fn failure(&self, key: &str, values: Values) -> Failure {
         Failure::Said(self.words.say(key, values))

@@ -19,7 +19,7 @@ use crate::message::{ChatSendMsg, Code, FromClient, FromServer, Refusal, User, e
 use crate::server::files::{Download, Transfer};
 use crate::server::online::{Item, Outbox};
 use crate::server::sessions::Session;
-use crate::server::{Seat, Server, people, spawn};
+use crate::server::{Seat, Server, files, people, spawn};
 use crate::socket::Socket;
 use crate::store::{Begun, Store, Stored, Waiting};
 use crate::trace::Note;
@@ -282,7 +282,12 @@ impl Client {
                     FromServer::Ack { client_no, id: Some(envelope.id), send_time: Some(envelope.send_time) }
                 }
                 // notFriends, noSuchUser, databaseDown …
-                Err(refusal) => FromServer::Error { client_no: Some(client_no), refusal },
+                Err(refusal) => {
+                    if refusal.code == Code::DiskFull {
+                        files::give_room_back(&self.server);
+                    }
+                    FromServer::Error { client_no: Some(client_no), refusal }
+                }
             });
             self.busy_until = Instant::now();
         }
@@ -400,8 +405,10 @@ impl Writer {
             let json = body.len();
             let wanted = (size - offset).min(FILE_CHUNK_SIZE as u64);
             let read = file.by_ref().take(wanted).read_to_end(&mut body);
-            if read.ok()? as u64 != wanted {
-                return None; // somebody has cut the file: the receiver would take it for damaged
+            if read.ok() != Some(wanted as usize) {
+                let refusal = Refusal::new(Code::NoSuchFile, "the server can no longer read this file");
+                self.outbox.close(Some(&FromServer::Error { client_no: Some(client_no), refusal }));
+                return Some(()); // what comes next is the last word
             }
             offset += (body.len() - json) as u64;
             let frame = self.seal(&body);

@@ -8,12 +8,12 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::limits::{FILE_CHUNK_SIZE, FILE_LIFE, LINGER_DEADLINE, MAX_TRANSFERS, PART_LIFE};
+use crate::limits::{FILE_CHUNK_SIZE, FILE_LIFE, HASHED_AT_ONCE, LINGER_DEADLINE, MAX_TRANSFERS, PART_LIFE};
 use crate::md5_check::{Md5Sum, hex, md5};
 use crate::message::{Code, FileUpload, FromClient, FromServer, Refusal, StoredFile};
 use crate::server::Server;
@@ -54,6 +54,8 @@ struct Upload {
     md5: Md5Sum,
     /// Bytes that the part has.
     offset: u64,
+    /// It has its last name already, and no message yet: the database was away.
+    is_kept: bool,
 }
 
 /// A part that this connection alone writes, until this is dropped.
@@ -109,6 +111,9 @@ impl Transfers {
 
 impl Drop for Part {
     fn drop(&mut self) {
+        if fs::metadata(&self.path).is_ok_and(|part| part.len() == 0) {
+            self.remove(); // nothing to go on with
+        }
         let transfers = &self.server.transfers;
         transfers.writers.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.path);
         transfers.released.notify_all();
@@ -220,9 +225,10 @@ impl Transfer {
         let path = server.config.data_dir.join(PARTS).join(part_name(self.session.uid, &announced));
         server.transfers.take_part(&path, socket, server.config.deadline(LINGER_DEADLINE))?;
         let part = Part { path, server: server.clone() };
-        let opened = open_part(&part.path, size);
+        let is_over = || self.outbox.is_closing() || socket.has_input(); // it has closed, or lost the part to another
+        let opened = open_part(&part.path, size, is_over);
         let (file, md5, offset) = opened.map_err(|error| part.failed(&error))?;
-        self.upload = Some(Upload { announced, part, file, md5, offset });
+        self.upload = Some(Upload { announced, part, file, md5, offset, is_kept: false });
         self.has_begun = true;
         Ok(FromServer::FileReady { client_no, offset, file: None })
     }
@@ -232,7 +238,9 @@ impl Transfer {
     fn end_upload(&mut self, server: &Server, client_no: u64) -> Result<FromServer, Refusal> {
         let ack = |id| FromServer::Ack { client_no, id: Some(id), send_time: None };
         let uid = self.session.uid;
-        let Some(upload) = &mut self.upload else { return server.store.sent_file(uid, client_no).map(ack) };
+        let Some(upload) = &mut self.upload else {
+            return server.store.sent_file(uid, client_no).map(|(id, _)| ack(id));
+        };
         let FileUpload { is_friend, to_id, file, msg_type, .. } = upload.announced.clone();
         if upload.offset < file.file_size {
             let text = format!("FILE_END: {} of {} bytes came", upload.offset, file.file_size);
@@ -243,24 +251,34 @@ impl Transfer {
             self.upload = None;
             return Err(Refusal::new(Code::FileDamaged, "fileMd5: the bytes that came have another one"));
         }
-        // Known beforehand: the same FILE_END again, after an answer that was lost, means the same file.
-        let name = hex(&md5(format!("{uid} {client_no}").as_bytes()));
-        let path = server.config.data_dir.join(FILES).join(&name);
-        upload.keep_as(&path).map_err(|error| upload.part.failed(&error))?;
-        let content = Content::File(StoredFile { file, file_path: format!("{FILES}/{name}") });
+        // Known beforehand: the same FILE_END again, after an answer that was lost, means the same file; any other one has
+        // another name.
+        let name = hex(&md5(format!("{uid} {client_no} {}", part_name(uid, &upload.announced)).as_bytes()));
+        let (file_path, path) = (format!("{FILES}/{name}"), server.config.data_dir.join(FILES).join(&name));
+        if let Err(error) = upload.keep_as(&path) {
+            let refusal = upload.part.failed(&error);
+            self.upload = None; // whatever it was, another connection finds out how much there is
+            return Err(refusal);
+        }
+        let content = Content::File(StoredFile { file, file_path: file_path.clone() });
         let new = NewMessage { client_no, is_friend, to_id, msg_type, content };
         match server.store.finish(server.store.begin_message(uid, new)) {
             Ok(stored) => {
-                upload.part.remove();
                 self.upload = None;
                 Ok(ack(server.online_users.deliver_stored(stored).envelope.id))
             }
-            Err(refusal) if refusal.code == Code::DatabaseDown => Err(refusal), // both names stay: it may be stored
+            Err(refusal) if refusal.code == Code::DatabaseDown => {
+                let _ = fs::hard_link(&path, &upload.part.path); // it may be stored, and it may have to go on
+                Err(refusal)
+            }
             Err(refusal) => {
-                if server.store.sent_file(uid, client_no).is_err() {
-                    let _ = fs::remove_file(&path); // else an earlier message has it
+                let is_of_another = match server.store.sent_file(uid, client_no) {
+                    Ok((_, other)) => other.file_path == file_path,
+                    Err(no) => no.code != Code::BadRequest, // nobody knows
+                };
+                if !is_of_another {
+                    let _ = fs::remove_file(&path);
                 }
-                upload.part.remove();
                 self.upload = None;
                 Err(refusal)
             }
@@ -288,12 +306,20 @@ impl Upload {
         Ok(())
     }
 
-    /// On the disk, also under its last name; under that of the part until its message is stored.
-    fn keep_as(&self, path: &Path) -> io::Result<()> {
+    /// On the disk, under its last name, before its message is.
+    fn keep_as(&mut self, path: &Path) -> io::Result<()> {
+        if self.is_kept {
+            return Ok(());
+        }
+        let folder = path.parent().unwrap_or(path);
         self.file.sync_all()?;
-        fs::create_dir_all(path.parent().unwrap_or(path))?;
-        let _ = fs::remove_file(path); // of the same FILE_END, before
-        fs::hard_link(&self.part.path, path).or_else(|_| fs::copy(&self.part.path, path).map(drop)) // no links on FAT
+        fs::create_dir_all(folder)?;
+        fs::rename(&self.part.path, path)?;
+        self.is_kept = true;
+        if cfg!(unix) {
+            File::open(folder)?.sync_all()?; // the name too
+        }
+        Ok(())
     }
 }
 
@@ -306,8 +332,9 @@ impl Part {
     fn failed(&self, error: &io::Error) -> Refusal {
         self.server.troubles.warn(&format!("cannot store a file below {}: {error}", self.path.display()));
         match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
                 self.remove();
+                give_room_back(&self.server);
                 Refusal::new(Code::DiskFull, "no room left on the server")
             }
             _ => Refusal::new(Code::DatabaseDown, "the server cannot store files now, try again"),
@@ -322,16 +349,30 @@ fn part_name(uid: u64, announced: &FileUpload) -> String {
     hex(&md5(upload.as_bytes()))
 }
 
-/// A part, open behind what it has, the MD5 of that, and its length.
-fn open_part(path: &Path, size: u64) -> io::Result<(File, Md5Sum, u64)> {
+/// Parts that nobody writes now go: the disk is full, and the chat comes first.
+pub fn give_room_back(server: &Server) {
+    let writers = server.transfers.writers.lock().unwrap_or_else(PoisonError::into_inner);
+    let Ok(entries) = fs::read_dir(server.config.data_dir.join(PARTS)) else { return };
+    for path in entries.flatten().map(|entry| entry.path()).filter(|path| !writers.contains_key(path)) {
+        let _ = fs::remove_file(path);
+    }
+}
+
+/// A part, open behind what it has, the MD5 of that, and its length. Of a long one `is_over` is asked now and then.
+fn open_part(path: &Path, size: u64, is_over: impl Fn() -> bool) -> io::Result<(File, Md5Sum, u64)> {
     fs::create_dir_all(path.parent().unwrap_or(path))?;
     let mut file = File::options().read(true).append(true).create(true).open(path)?;
     if file.metadata()?.len() > size {
         file.set_len(0)?;
     }
-    let mut md5 = Md5Sum::new();
-    let offset = io::copy(&mut file, &mut md5)?;
-    Ok((file, md5, offset))
+    let (mut md5, mut offset) = (Md5Sum::new(), 0);
+    loop {
+        match io::copy(&mut (&mut file).take(HASHED_AT_ONCE), &mut md5)? {
+            0 => return Ok((file, md5, offset)),
+            _ if is_over() => return Err(ErrorKind::ConnectionAborted.into()),
+            count => offset += count,
+        }
+    }
 }
 
 /// What FILE_READY says, and what is to be sent. `noSuchFile`, `badRequest`.
@@ -346,10 +387,16 @@ fn open_download(
         return Err(Refusal::bad(format!("offset: the file has {size} bytes")));
     }
     let opened = File::open(server.config.data_dir.join(&stored.file_path)).and_then(|mut file| {
-        io::Seek::seek(&mut file, io::SeekFrom::Start(offset))?;
-        Ok(file)
+        file.seek(SeekFrom::Start(offset))?;
+        if file.metadata()?.len() == size { Ok(file) } else { Err(ErrorKind::NotFound.into()) } // cut by somebody
     });
-    let file = opened.map_err(|_| Refusal::new(Code::NoSuchFile, "the server no longer has this file"))?;
+    let file = opened.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Refusal::new(Code::NoSuchFile, "the server no longer has this file"),
+        _ => {
+            server.troubles.warn(&format!("cannot read {}: {error}", stored.file_path));
+            Refusal::new(Code::DatabaseDown, "the server cannot read files now, try again")
+        }
+    })?;
     Ok((stored.file, Download { file, offset, size, client_no }))
 }
 

@@ -303,7 +303,6 @@ fn push_all(by_uid: &HashMap<u64, Online>, uids: &[u64], body: &Arc<Vec<u8>>, is
 }
 
 /// The last word to a connection whose session has ended.
-/// The last word to a connection whose session ends.
 pub fn kicked(code: &str, text: &str) -> FromServer {
     FromServer::Kicked { code: code.to_owned(), text: text.to_owned() }
 }

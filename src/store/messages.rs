@@ -126,12 +126,15 @@ impl Store {
         })
     }
 
-    /// The id of the file that `from` has sent by a FILE_END with this number. `badRequest` where that number stored none.
-    pub fn sent_file(&self, from: u64, client_no: u64) -> Result<u64, Refusal> {
+    /// The id of the file that `from` has sent by a FILE_END with this number, and the file. `badRequest` where that number
+    /// stored none.
+    pub fn sent_file(&self, from: u64, client_no: u64) -> Result<(u64, StoredFile), Refusal> {
         let rows = self.read(|db| Ok(rows_by_key(db, &[[from, client_no]])?))?;
-        let row = rows.get(&[from, client_no]).filter(|row| matches!(content(row), Content::File(_)));
-        row.map(|row| row.number(0))
-            .ok_or_else(|| Refusal::bad("clientNo: no file was stored by this number"))
+        let row = rows.get(&[from, client_no]);
+        match row.map(|row| (row.number(0), content(row))) {
+            Some((id, Content::File(stored))) => Ok((id, stored)),
+            _ => Err(Refusal::bad("clientNo: no file was stored by this number")),
+        }
     }
 
     /// The file of message `id`, which was sent to `uid` or by them. `noSuchMessage`.

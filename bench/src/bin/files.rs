@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use minim::client::carrier::{Carrier, Download, Shared, Told, Upload};
 use minim::client::screen::Look;
 use minim::config::{self, Config, PASSPHRASE};
-use minim::message::{ChatSendMsg, File, FromClient, FromServer, encode};
+use minim::message::{ChatSendMsg, File, FileUpload, FromClient, FromServer, encode};
 use minim::socket::{self, Socket};
 use minim::trace::Trace;
 use minim::wire::{Receiver, Secret, Sender, hello_as_client};
@@ -279,14 +279,8 @@ fn upload_as(server: &Server, session_id: &str, to_id: u64, path: &Path) -> u64 
     let file_name = path.file_name().expect("a name").to_string_lossy().into_owned();
     let file = File { file_name, file_size: SIZE as u64, file_md5: String::new() };
     let client_no = minim::clock::now_ms() * 1000 + u64::from(path.to_string_lossy().len() as u32) + unique();
-    let upload = Upload {
-        path: path.to_owned(),
-        is_friend: true,
-        to_id,
-        file,
-        msg_type: "FILE".to_owned(),
-        client_no,
-    };
+    let announced = FileUpload { client_no, is_friend: true, to_id, file, msg_type: "FILE".to_owned() };
+    let upload = Upload { path: path.to_owned(), announced };
     match carrier(server, session_id).upload(&upload) {
         Told::Sent(id, _) => id,
         _ => panic!("not sent"),
@@ -300,7 +294,7 @@ fn unique() -> u64 {
 }
 
 fn download(server: &Server, who: &Chat, id: u64, folder: &Path) {
-    let download = Download { id, folder: folder.to_owned(), part: folder.join("part") };
+    let download = Download { id, folder: folder.to_owned(), part: folder.join("part"), most: u64::MAX };
     match carrier(server, &who.session_id).download(&download) {
         Told::Saved(path) => {
             let mut start = [0; 2];
