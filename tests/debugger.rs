@@ -38,12 +38,12 @@ fn the_eight_stops_are_reached_in_order_and_show_what_the_handout_says() {
     let mut rest = output.as_str();
     for (stop, shown) in [
         (1, &["{is_friend: true, to_id: 2}", "\"Hello, 你好!\""][..]),
-        (2, &[" = 146", " = 2"]),
+        (2, &[" = 146", " = 2", "CHAT_SEND_MSG"]),
         (3, &[" = 0x", "minim::des::round", "minim::trace::parts::round_rows"]),
         (4, &[" = 180", " = 2"]),
         (5, &[" = 1", " = 2", "\"Hello, 你好!\""]),
         (6, &[" = 1", "Content::Text(\"Hello, 你好!\")"]),
-        (7, &[" = 2", "finish_messages"]),
+        (7, &[" = 2", "from_name: \"Alice\"", "finish_messages"]),
         (8, &["{\"Alice: Hello, 你好!\"}", "Some(3)"]),
     ] {
         let title = format!("== stop {stop}: ");
