@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use common::peer::{Peer, expect_error};
-use common::{DEADLINE, Folder, MINIM, PASSPHRASE, Program, Server, raw_http};
+use common::{DEADLINE, Folder, MINIM, PASSPHRASE, Program, Server, befriend, noise};
 use minim::limits::{FILE_CHUNK_SIZE, FILE_LIFE, MAX_TRANSFERS, PART_LIFE};
 use minim::md5_check::{hex, md5};
 use serde_json::{Value, json};
@@ -85,18 +85,6 @@ fn download(server: &Server, peer: &Peer, id: u64, offset: usize) -> Result<(Val
             _ => panic!("{json}"),
         }
     }
-}
-
-/// So many bytes, none of which says where it stands.
-fn noise(size: usize) -> Vec<u8> {
-    let mut x = 0x9E37_79B9_u32;
-    let byte = |_| {
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        x as u8
-    };
-    (0..size).map(byte).collect()
 }
 
 /// Waits until that is so.
@@ -485,6 +473,30 @@ fn handle_follows_download_file_success_and_what_is_too_old_goes() {
     until(|| folder(&server, "parts").is_empty());
 }
 
+/// Who sends no more, or takes no more, is cut after `IDLE_DEADLINE` (here 4.5 s), and can go on later.
+#[test]
+fn a_silent_sender_and_a_deaf_receiver_are_cut_and_go_on_later() {
+    let server = Server::with(&["--patience", "0.05"]);
+    let (alice, bob) = server.alice_and_bob();
+    let bytes = noise(20_000_000);
+    let id = upload(&server, &alice, &bob, "big", &bytes);
+    let mut silent = resume(&server, &alice);
+    silent.request(announce(&bob, "part", &bytes[1..]));
+    silent.send_body(&chunk(0, &bytes[1..1001]));
+    let mut deaf = resume(&server, &bob);
+    deaf.request(json!({"type": "FILE_DOWNLOAD", "msgId": id, "offset": 0}));
+    silent.expect_closed();
+    // The kernel holds a few MiB for who does not read; behind them comes an end, and no FILE_END.
+    let mut came = 0;
+    while let Some(body) = deaf.receive_body() {
+        assert!(!body.starts_with(b"{\"type\":\"FILE_END\""), "behind {came} bytes");
+        came += body.len();
+    }
+    assert!(came < bytes.len());
+    let again = server.log_in("alice"); // her chat was silent as well
+    assert_eq!(resume(&server, &again).request(announce(&bob, "part", &bytes[1..]))["offset"], 1000);
+}
+
 /// Eight at once, while two people chat.
 #[test]
 fn eight_transfers_run_beside_the_chat() {
@@ -534,18 +546,12 @@ fn a_full_disk_refuses_the_file_early_gives_the_room_back_and_the_chat_goes_on()
         server.expect("chat      listening on ").rsplit(' ').next().expect("it").parse().expect("an address");
     let http =
         server.expect("http      listening on ").rsplit(' ').next().expect("it").parse().expect("an address");
-    let get = |target: String, peer: &Peer| {
-        let cookie = format!("Cookie: sid={}\r\nConnection: close", peer.session_id);
-        raw_http(http, format!("GET {target} HTTP/1.1\r\nHost: {http}\r\n{cookie}\r\n\r\n").as_bytes()).1
-    };
     let (mut alice, mut bob) = (Peer::connect(chat, PASSPHRASE), Peer::connect(chat, PASSPHRASE));
     for (name, peer) in [("alice", &mut alice), ("bob", &mut bob)] {
         peer.register(name);
         peer.login(name);
     }
-    get(format!("/addFriendsOrGroup?friendId={}", bob.uid), &alice);
-    let id = bob.expect("REQUEST")["id"].clone();
-    get(format!("/messageHandle?msgId={id}&accept=true"), &bob);
+    befriend(http, &alice, &mut bob);
 
     let bytes = noise(50 * 1024 * 1024);
     let mut transfer = Peer::connect(chat, PASSPHRASE);

@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 
 use common::peer::Peer;
-use common::{Folder, MINIM, PASSPHRASE, Program, Server, connect, friends, raw_http, read_to_end, run};
+use common::{Folder, MINIM, PASSPHRASE, Program, Server, befriend, connect, friends, read_to_end, run};
 use minim::md5_check::hex;
 use minim::trace::{self, Frame, HttpView, Level, View};
 use minim::wire::{self, Secret};
@@ -523,13 +523,7 @@ fn each_line_is_a_call_that_strace_saw() {
         peer.register(name);
         peer.login(name);
     }
-    let get = |target: &str, peer: &Peer| {
-        let cookie = format!("Cookie: sid={}\r\nConnection: close", peer.session_id);
-        raw_http(http, format!("GET {target} HTTP/1.1\r\nHost: {http}\r\n{cookie}\r\n\r\n").as_bytes()).1
-    };
-    get(&format!("/addFriendsOrGroup?friendId={}", bob.uid), &alice);
-    let id = bob.expect("REQUEST")["id"].clone();
-    get(&format!("/messageHandle?msgId={id}&accept=true"), &bob);
+    befriend(http, &alice, &mut bob);
     assert_eq!(alice.say(bob.uid, "你好")["type"], "ACK");
     bob.expect("CHAT_SEND_MSG");
     for (mut peer, close) in [(alice, "close(1)"), (bob, "close(2)")] {

@@ -11,25 +11,13 @@ use std::process::Command;
 use std::sync::atomic::Ordering::SeqCst;
 
 use common::relay::Relay;
-use common::{Program, Server, friends, make_group, talking};
+use common::{Program, Server, friends, make_group, noise, talking};
 use minim::client::downloads::{create, safe_name};
 use minim::md5_check::md5;
 
 /// A console of its own data folder, in which NAME is logged in and talks to OTHER.
 fn console(server: &Server, name: &str, other: &str) -> Program {
     talking(server, &["--dataDir", name], name, other)
-}
-
-/// So many bytes, none of which says where it stands.
-fn noise(size: usize) -> Vec<u8> {
-    let mut x = 0x1234_5678_u32;
-    let byte = |_| {
-        x ^= x << 13;
-        x ^= x >> 17;
-        x ^= x << 5;
-        x as u8
-    };
-    (0..size).map(byte).collect()
 }
 
 fn write(server: &Server, name: &str, bytes: &[u8]) -> PathBuf {

@@ -488,3 +488,27 @@ pub fn make_group(alice: &mut Program, bob: &mut Program, gname: &str) {
     alice.expect(&format!("* Bob joined #{gname}"));
     bob.expect(&format!("* you are in #{gname} now"));
 }
+
+/// So many bytes, none of which says where it stands.
+pub fn noise(size: usize) -> Vec<u8> {
+    let mut x = 0x9E37_79B9_u32;
+    let byte = |_| {
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        x as u8
+    };
+    (0..size).map(byte).collect()
+}
+
+/// Makes two peers, who are logged in, friends over the HTTP of their server.
+pub fn befriend(http: SocketAddr, asker: &Peer, other: &mut Peer) {
+    let get = |target: String, peer: &Peer| {
+        let cookie = format!("Cookie: sid={}\r\nConnection: close", peer.session_id);
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {http}\r\n{cookie}\r\n\r\n");
+        raw_http(http, request.as_bytes())
+    };
+    get(format!("/addFriendsOrGroup?friendId={}", other.uid), asker);
+    let id = other.expect("REQUEST")["id"].clone();
+    get(format!("/messageHandle?msgId={id}&accept=true"), other);
+}
