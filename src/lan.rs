@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::Config;
 use crate::limits::{
     FIND_DEADLINE, MAX_DATAGRAM, MAX_NAME, MAX_NOTICE, NOTICE_ADDRESSES, NOTICE_PAUSE, SHORT_PAUSE,
+    WHO_ANSWERS,
 };
 use crate::message::encode;
 use crate::socket::DatagramSocket;
@@ -73,6 +74,7 @@ pub fn open(config: &Config, port: u16) -> io::Result<DatagramSocket> {
 /// Hears datagrams for ever: answers WHO with `here`, and hands each NOTICE on, with the sender's address.
 pub fn serve(socket: &DatagramSocket, here: Option<&Datagram>, mut notice: impl FnMut(&str, IpAddr, &str)) {
     let mut heard = HashMap::new();
+    let (mut second, mut answers) = (Instant::now(), 0);
     let mut last = None; // who has several addresses sends to several of ours: from one port, at once
     loop {
         let (bytes, sender) = match socket.recv_from(None) {
@@ -84,6 +86,13 @@ pub fn serve(socket: &DatagramSocket, here: Option<&Datagram>, mut notice: impl 
         };
         match (parse(&bytes), here) {
             (Some(Datagram::Who), Some(here)) => {
+                if second.elapsed() >= NOTICE_PAUSE {
+                    (second, answers) = (Instant::now(), 0);
+                }
+                answers += 1;
+                if answers > WHO_ANSWERS {
+                    continue; // an answer is longer than the question, and its receiver may be invented
+                }
                 let _ = socket.send_to(&encode(here), sender); // who asked has gone, or asks again
             }
             (Some(Datagram::Notice { from, text }), _) => {

@@ -80,6 +80,8 @@ pub const MAX_NOTICE: usize = 1_000;
 pub const NOTICE_PAUSE: Duration = Duration::from_secs(1);
 /// Addresses of which notices are heard within that time: who invents addresses must not keep everybody busy. lan.rs.
 pub const NOTICE_ADDRESSES: usize = 20;
+/// Answers to WHO in a second: a whole class may look at once, and nobody is flooded through us. lan.rs.
+pub const WHO_ANSWERS: usize = 100;
 /// Who looks for a server waits so long. lan.rs.
 pub const FIND_DEADLINE: Duration = Duration::from_millis(2_500);
 /// Behind a failed recvfrom, and between two looks whether all clients have gone. lan.rs, server/operator.rs.

@@ -7,10 +7,10 @@ mod common;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{DEADLINE, Folder, MINIM, Program, Server, run, script};
-use minim::limits::NOTICE_ADDRESSES;
+use minim::limits::{NOTICE_ADDRESSES, WHO_ANSWERS};
 use serde_json::{Value, json};
 
 /// A server with a UDP port, and where that is.
@@ -299,4 +299,27 @@ fn invented_addresses_do_not_keep_everybody_busy_and_a_copy_is_no_second_notice(
         alice.take_aside().into_iter().filter(|told| told["type"] == "BROADCAST").collect();
     assert!((2..=NOTICE_ADDRESSES).contains(&heard.len()), "{}", heard.len());
     assert_eq!(heard.iter().filter(|told| told["text"] == "twice").count(), 1);
+}
+
+/// Nobody is flooded through a server: of many questions in a second so many are answered, and later ones again.
+#[test]
+fn so_many_questions_are_answered_in_a_second_and_no_more() {
+    let (_server, address) = server();
+    let asker = socket();
+    let who = json!({"type": "WHO"}).to_string();
+    for _ in 0..3 * WHO_ANSWERS {
+        asker.send_to(who.as_bytes(), address).expect("sent");
+    }
+    asker.set_read_timeout(Some(Duration::from_millis(500))).expect("a socket");
+    let (mut answers, mut bytes) = (0, [0; 2000]);
+    while asker.recv_from(&mut bytes).is_ok() {
+        answers += 1;
+    }
+    assert!((1..=2 * WHO_ANSWERS).contains(&answers), "{answers}"); // a second may have ended meanwhile
+    let start = Instant::now();
+    asker.send_to(who.as_bytes(), address).expect("sent");
+    while asker.recv_from(&mut bytes).is_err() {
+        assert!(start.elapsed() < DEADLINE, "never again");
+        asker.send_to(who.as_bytes(), address).expect("sent");
+    }
 }
