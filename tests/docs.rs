@@ -40,13 +40,21 @@ fn code_spans(text: &str) -> Vec<String> {
     spans
 }
 
-const DOCUMENTS: [&str; 5] = ["README.md", "README.zh.md", "PROTOCOL.md", "DEBUGGING.md", "DEBUGGING.zh.md"];
+/// All documents, as paths from the root.
+fn documents() -> Vec<String> {
+    let of_root = fs::read_dir(root()).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut found: Vec<PathBuf> =
+        of_root.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect();
+    found.extend(files(&root().join("labs"), "md"));
+    let from_root = |path: &PathBuf| path.strip_prefix(root()).expect("below the root").display().to_string();
+    found.iter().map(from_root).collect()
+}
 
 #[test]
 fn every_function_that_a_document_names_is_in_the_file_that_it_names() {
     let mut named = 0;
-    for document in DOCUMENTS {
-        let text = fs::read_to_string(root().join(document)).expect(document);
+    for document in documents() {
+        let text = fs::read_to_string(root().join(&document)).expect(&document);
         for span in code_spans(&text) {
             let Some((file, name)) = span.split_once(": ") else { continue };
             if !file.ends_with(".rs") {
@@ -72,12 +80,13 @@ fn every_function_that_a_document_names_is_in_the_file_that_it_names() {
 
 #[test]
 fn every_file_that_a_document_names_is_there() {
-    for document in DOCUMENTS {
-        let text = fs::read_to_string(root().join(document)).expect(document);
+    for document in documents() {
+        let text = fs::read_to_string(root().join(&document)).expect(&document);
         for span in code_spans(&text) {
             let file = span.split(": ").next().unwrap_or_default();
             if file.ends_with(".rs") && !file.contains(' ') {
-                let places = [root().join("src").join(file), root().join(file)];
+                let beside = root().join(&document).with_file_name(file);
+                let places = [root().join("src").join(file), root().join(file), beside];
                 assert!(places.iter().any(|place| place.exists()), "{document}: no file {file}");
             }
         }
@@ -229,11 +238,11 @@ fn skeleton(document: &str) -> Vec<String> {
 
 #[test]
 fn both_languages_say_the_same() {
-    for (english, chinese) in [
-        ("README.md", "README.zh.md"),
-        ("DEBUGGING.md", "DEBUGGING.zh.md"),
-        ("labs/wireshark/README.md", "labs/wireshark/README.zh.md"),
-    ] {
+    let documents = documents();
+    let chinese: Vec<&String> = documents.iter().filter(|document| document.ends_with(".zh.md")).collect();
+    assert!(chinese.len() >= 5, "{chinese:?}");
+    for chinese in chinese {
+        let english = &chinese.replace(".zh.md", ".md");
         let (english, chinese) = (skeleton(english), skeleton(chinese));
         for (english, chinese) in english.iter().zip(&chinese) {
             assert_eq!(english, chinese);

@@ -1,0 +1,283 @@
+//! `cargo test --test labs [-- NN …]`: proves the labs. `-- translations` tells a translation that is behind its English text;
+//! `-- translated FILE` marks one that was revised.
+//!
+//! A lab is proved when, in a fresh copy of the project, every test `aN_…` of its check is red and every guard `gN_…` green;
+//! when with `solution.patch` all are green; when each `wrong/*.patch` on top of that turns red the test that its first line
+//! names (`kills: …`); and when each `aN` is killed by one of them. A lab without `work.rs` changes minim itself: there the
+//! project's own tests, format and lints must hold with the solution, too.
+//!
+//! Needs git and cargo. Not here: marks for students.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use md5::{Digest, Md5};
+
+type Outcome<T = ()> = Result<T, String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["translations"] => translations(),
+        ["translated", file] => stamp(&root().join(file)),
+        [] => labs().and_then(|labs| prove_all(&labs)),
+        ref numbers => numbers
+            .iter()
+            .map(|number| lab(number))
+            .collect::<Outcome<Vec<_>>>()
+            .and_then(|labs| prove_all(&labs)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folders `labs/NN-name`, as paths from the root, in their order.
+fn labs() -> Outcome<Vec<PathBuf>> {
+    let mut labs: Vec<PathBuf> = names(&root().join("labs"))?
+        .into_iter()
+        .filter(|name| name.starts_with(|first: char| first.is_ascii_digit()))
+        .map(|name| Path::new("labs").join(name))
+        .collect();
+    labs.sort();
+    Ok(labs)
+}
+
+fn lab(number: &str) -> Outcome<PathBuf> {
+    let start = format!("{number}-");
+    let found = labs()?.into_iter().find(|lab| name(lab).starts_with(&start));
+    found.ok_or_else(|| format!("there is no lab {number:?}: it takes two digits, as in 01"))
+}
+
+fn names(folder: &Path) -> Outcome<Vec<String>> {
+    let entries = fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().and_then(OsStr::to_str).unwrap_or_default()
+}
+
+/// `lab01`: the name of the check in Cargo.toml.
+fn target(lab: &Path) -> String {
+    format!("lab{}", &name(lab)[..2])
+}
+
+fn prove_all(labs: &[PathBuf]) -> Outcome {
+    let scratch = Scratch(std::env::temp_dir().join(format!("minim-labs-{}", std::process::id())));
+    let mut failed = 0;
+    for lab in labs {
+        let begun = Instant::now();
+        let outcome = prove(lab, &scratch.0.join(name(lab)));
+        let seconds = begun.elapsed().as_secs();
+        match outcome {
+            Ok(sentence) => println!("{}: {sentence}, {seconds} s", name(lab)),
+            Err(error) => {
+                failed += 1;
+                println!("{}: NOT PROVED, {seconds} s\n{error}", name(lab));
+            }
+        }
+    }
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} labs are not proved", labs.len())) }
+}
+
+/// A folder of ours in the system's one for temporary files, gone with the program.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn prove(lab: &Path, copy: &Path) -> Outcome<String> {
+    copy_project(copy)?;
+    let before = check(lab, copy, None)?;
+    for (test, passed) in &before {
+        match (test.as_bytes()[0], passed) {
+            (b'a', false) | (b'g', true) => {}
+            (b'a', true) => return Err(format!("{test} passes on the project as it stands")),
+            _ => {
+                return Err(format!(
+                    "{test} fails on the project as it stands, or is named neither aN_ nor gN_"
+                ));
+            }
+        }
+    }
+    apply(copy, &lab.join("solution.patch"), &[])?;
+    let red: Vec<String> =
+        check(lab, copy, None)?.into_iter().filter(|(_, passed)| !passed).map(|(test, _)| test).collect();
+    if !red.is_empty() {
+        return Err(format!("red with solution.patch: {}", red.join(", ")));
+    }
+    lint(lab, copy)?;
+    let mut alive: BTreeSet<&String> = before.keys().filter(|test| test.starts_with('a')).collect();
+    let wrong = patches(&root().join(lab))?;
+    for patch in &wrong {
+        let killer = killer(patch)?;
+        apply(copy, patch, &[])?;
+        match check(lab, copy, Some(&killer))?.get(&killer) {
+            Some(false) => alive.remove(&killer),
+            Some(true) => return Err(format!("{} survives {killer}", patch.display())),
+            None => return Err(format!("{}: there is no test {killer}", patch.display())),
+        };
+        apply(copy, patch, &["--reverse"])?;
+    }
+    match alive.first() {
+        None => Ok(format!(
+            "{} tests red before and green after, {} wrong answers killed",
+            before.len(),
+            wrong.len()
+        )),
+        Some(test) => Err(format!("no wrong answer is killed by {test}")),
+    }
+}
+
+/// Copies what git knows or would add, outside every git tree: inside one, `git apply` would do nothing and report success.
+fn copy_project(copy: &Path) -> Outcome {
+    let listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+    for file in run(Command::new("git").args(listing).current_dir(root()))?.split_terminator('\0') {
+        let (from, to) = (root().join(file), copy.join(file));
+        if from.is_file() {
+            let done = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::copy(&from, &to));
+            done.map_err(|error| format!("{file}: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs the check in the copy, or one test of it: which tests passed.
+fn check(lab: &Path, copy: &Path, only: Option<&str>) -> Outcome<BTreeMap<String, bool>> {
+    let mut command = cargo(copy, &["test", "--quiet", "--test", &target(lab), "--", "--format=pretty"]);
+    command.args(only.iter().flat_map(|test| [*test, "--exact"]));
+    let output = command.output().map_err(|error| format!("cargo: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let result = |line: &str| {
+        let (test, outcome) = line.strip_prefix("test ")?.split_once(" ... ")?;
+        Some((test.to_owned(), outcome == "ok"))
+    };
+    let results: BTreeMap<String, bool> = text.lines().filter_map(result).collect();
+    if results.is_empty() {
+        return Err(format!(
+            "{} ran no test:\n{text}{}",
+            target(lab),
+            String::from_utf8_lossy(&output.stderr)
+        ));
+    }
+    Ok(results)
+}
+
+/// Format and lints of the solved copy; the project's own tests where the solution changes minim.
+fn lint(lab: &Path, copy: &Path) -> Outcome {
+    run(&mut cargo(copy, &["fmt", "--check"]))?;
+    run(&mut cargo(copy, &["clippy", "--quiet", "--test", &target(lab), "--", "-D", "warnings"]))?;
+    if !root().join(lab).join("work.rs").exists() {
+        run(&mut cargo(copy, &["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]))?;
+        run(&mut cargo(copy, &["build", "--quiet", "--no-default-features"]))?;
+        run(&mut cargo(copy, &["test", "--quiet"]))?;
+    }
+    Ok(())
+}
+
+/// All copies share a folder for what is built: what minim depends on is compiled once.
+fn cargo(copy: &Path, arguments: &[&str]) -> Command {
+    let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let mut command = Command::new(env!("CARGO"));
+    command.args(arguments).current_dir(copy).env("CARGO_TARGET_DIR", root().join(built).join("labs"));
+    command
+}
+
+/// What a command that succeeds wrote.
+fn run(command: &mut Command) -> Outcome<String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(text);
+    }
+    Err(format!("{command:?} failed:\n{text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Applies a patch of the project to the copy, and makes sure that it changed something.
+fn apply(copy: &Path, patch: &Path, options: &[&str]) -> Outcome {
+    let text = read(&root().join(patch))?;
+    let files: Vec<PathBuf> =
+        text.lines().filter_map(|line| line.strip_prefix("+++ b/")).map(|file| copy.join(file)).collect();
+    let state =
+        |files: &[PathBuf]| files.iter().map(|file| fs::read(file).unwrap_or_default()).collect::<Vec<_>>();
+    let before = state(&files);
+    let mut git = Command::new("git");
+    git.arg("apply").args(options).arg(root().join(patch)).current_dir(copy);
+    run(git.env("GIT_CEILING_DIRECTORIES", std::env::temp_dir()))?;
+    if state(&files) == before {
+        return Err(format!("{} changed nothing", patch.display()));
+    }
+    Ok(())
+}
+
+/// The wrong answers of a lab.
+fn patches(lab: &Path) -> Outcome<Vec<PathBuf>> {
+    let mut patches: Vec<PathBuf> =
+        names(&lab.join("wrong"))?.iter().map(|name| lab.join("wrong").join(name)).collect();
+    patches.sort();
+    Ok(patches)
+}
+
+/// The test that a wrong answer is killed by: `kills: …` in its first line.
+fn killer(patch: &Path) -> Outcome<String> {
+    let text = read(patch)?;
+    let first = text.lines().next().unwrap_or_default();
+    let test = first.strip_prefix("kills: ").map(str::to_owned);
+    test.ok_or_else(|| format!("{}: its first line is no `kills: TEST`", patch.display()))
+}
+
+fn read(file: &Path) -> Outcome<String> {
+    fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Compares each `README.zh.md` of the labs with the English text that it was made from.
+fn translations() -> Outcome {
+    let mut chinese = vec![root().join("labs/README.zh.md")];
+    chinese.extend(labs()?.iter().map(|lab| root().join(lab).join("README.zh.md")));
+    for file in &chinese {
+        let text = read(file)?;
+        if text.lines().next() != Some(&stamp_of(file)?) {
+            return Err(format!(
+                "{}: the English text has changed. Revise it, then cargo test --test labs -- translated {}",
+                file.display(),
+                file.strip_prefix(root()).unwrap_or(file).display()
+            ));
+        }
+    }
+    println!("{} translations are up to date", chinese.len());
+    Ok(())
+}
+
+/// The first line of a translation: the MD5 of the English text beside it.
+fn stamp_of(chinese: &Path) -> Outcome<String> {
+    let english = read(&chinese.with_file_name("README.md"))?;
+    Ok(format!("<!-- source-md5: {:x} -->", Md5::digest(english)))
+}
+
+fn stamp(chinese: &Path) -> Outcome {
+    let text = read(chinese)?;
+    let body = if text.starts_with("<!-- source-md5") {
+        text.split_once('\n').map_or("", |(_, body)| body)
+    } else {
+        &text
+    };
+    fs::write(chinese, format!("{}\n{body}", stamp_of(chinese)?))
+        .map_err(|error| format!("{}: {error}", chinese.display()))
+}
