@@ -41,7 +41,7 @@ static INVERSE_INITIAL_PERMUTATION: [u8; 64] = [
 
 /// E bit-selection table: 32 bits in, 48 out; the outer columns repeat the neighbours' bits.
 #[rustfmt::skip]
-static E: [u8; 48] = [
+pub static E: [u8; 48] = [
     32,  1,  2,  3,  4,  5,
      4,  5,  6,  7,  8,  9,
      8,  9, 10, 11, 12, 13,
@@ -54,7 +54,7 @@ static E: [u8; 48] = [
 
 /// P: 32 bits in, 32 out.
 #[rustfmt::skip]
-static P: [u8; 32] = [
+pub static P: [u8; 32] = [
     16,  7, 20, 21,
     29, 12, 28, 17,
      1, 15, 23, 26,
@@ -67,7 +67,7 @@ static P: [u8; 32] = [
 
 /// The selection functions S1 to S8: `S[box][row][column]`, all three counted from 0; 6 bits in, 4 out.
 #[rustfmt::skip]
-static S: [[[u8; 16]; 4]; 8] = [
+pub static S: [[[u8; 16]; 4]; 8] = [
     [   [14,  4, 13,  1,  2, 15, 11,  8,  3, 10,  6, 12,  5,  9,  0,  7], // S1
         [ 0, 15,  7,  4, 14,  2, 13,  1, 10,  6, 12, 11,  9,  5,  3,  8],
         [ 4,  1, 14,  8, 13,  6,  2, 11, 15, 12,  9,  7,  3, 10,  5,  0],
