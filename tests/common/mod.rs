@@ -248,7 +248,7 @@ pub struct Server {
     pub program: Program,
     pub chat: SocketAddr,
     pub http: SocketAddr,
-    options: Vec<String>,
+    pub options: Vec<String>,
     folder: Folder,
     pub database: Option<TestDatabase>,
 }
