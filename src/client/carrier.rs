@@ -221,9 +221,9 @@ impl Carrier {
             return Err(Told::Refused(Refusal::new(Code::FileDamaged, "")));
         }
         part.sync_all().map_err(broken)?;
-        let name = downloads::safe_name(&file.file_name);
-        let saved = save_part(&download.part, &download.folder, &name);
-        saved.map(Told::Saved).map_err(|error| Told::Broken(download.folder.join(&name), error))
+        let saved = save_part(&download.part, &download.folder, &file.file_name);
+        let place = || download.folder.join(downloads::safe_name(&file.file_name));
+        saved.map(Told::Saved).map_err(|error| Told::Broken(place(), error))
     }
 
     /// The bytes that follow `offset`; none: that was all.

@@ -7,11 +7,17 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::config::Config;
 use crate::harmless::is_hidden;
 use crate::limits::{MAX_COPIES, MAX_ENDING, MAX_FILE_NAME};
 
 /// Names that Windows has given to devices, whatever stands behind a dot.
 const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "conin$", "conout$"];
+
+/// Where what is fetched goes, unless another folder is said.
+pub fn folder(config: &Config) -> PathBuf {
+    config.data_dir.join("downloads")
+}
 
 /// Makes a new file in `folder`: `name`, or `name (2).ext` and so on where there is one already. Also the folder.
 pub fn create(folder: &Path, name: &str) -> io::Result<(File, PathBuf)> {

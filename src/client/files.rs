@@ -18,7 +18,7 @@ use crate::client::picture::measure;
 use crate::client::records::Record;
 use crate::client::transfers::{State, Task};
 use crate::client::words::{Values, Words};
-use crate::client::{Client, Failure};
+use crate::client::{Client, Failure, downloads};
 use crate::harmless::harmless_name;
 use crate::limits::{
     ANSWER_DEADLINE, AUTOMATIC_PICTURES, MAX_NUMBER, MAX_PICTURE, RECORDS_LOOKED_AT, SHOWN_FILES,
@@ -157,7 +157,7 @@ pub fn get(client: &mut Client, rest: &str) -> Result<(), Failure> {
     let (id, folder) = take_word(rest).ok_or_else(|| needs(client, "ID"))?;
     let id: u64 = id.trim_start_matches('#').parse().map_err(|_| needs(client, "MESSAGE"))?;
     let folder = match take_word(folder) {
-        None => client.config.data_dir.join("downloads"),
+        None => downloads::folder(&client.config),
         Some((quoted, "")) => local_path(quoted),
         Some(_) => local_path(folder.trim()),
     };
@@ -187,7 +187,7 @@ pub fn fetch_picture(client: &mut Client, (envelope, text): &Record) {
         && !list.read().contains_key(&(envelope.id, file.file_md5))
     {
         session.pictures += 1;
-        let folder = client.config.data_dir.join("downloads");
+        let folder = downloads::folder(&client.config);
         let _ = fetch(client, envelope.id, folder, true); // else /get
     }
 }

@@ -148,7 +148,7 @@ fn show_avatar(client: &mut Client, who: &str) -> Result<(), Failure> {
     };
     let (stem, _) = name.rsplit_once('.').unwrap_or((name, ""));
     let name = &format!("{stem}.{}", if format == "JPEG" { "jpg".to_owned() } else { format.to_lowercase() });
-    let saved = downloads::create(&client.config.data_dir.join("downloads"), name)
+    let saved = downloads::create(&downloads::folder(&client.config), name)
         .and_then(|(mut file, path)| file.write_all(&octets).map(|()| path));
     match saved {
         Ok(path) => {

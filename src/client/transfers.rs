@@ -242,27 +242,25 @@ impl Client {
         is_automatic: bool,
     ) -> Result<u64, Failure> {
         let now = Instant::now();
-        let (shared, state) = (Arc::default(), State::UnderWay);
-        let (number, md5, tries, trouble, next_progress, begun) = (0, String::new(), 0, None, now, (now, 0));
         let transfer = Transfer {
             label,
             task,
             shown_name,
             size,
-            state,
-            number,
-            shared,
-            tries,
-            trouble,
-            next_progress,
-            begun,
-            md5,
+            md5: String::new(),
+            state: State::Waits(now),
+            number: 0,
+            shared: Arc::default(),
+            tries: 0,
+            trouble: None,
+            next_progress: now,
+            begun: (now, 0),
             is_automatic,
         };
         if self.has_room() {
             return self.start_transfer(transfer);
         }
-        self.transfers.push(Transfer { state: State::Waits(now), ..transfer });
+        self.transfers.push(transfer);
         Ok(0) // a picture that nobody asked for can wait
     }
 
