@@ -35,7 +35,7 @@ minim.prefs.udp_port = Pref.uint("UDP port", 8889, "--udpPort of the server")
 
 local stream_of = Field.new("tcp.stream")
 local next_number = {} -- by stream and direction: the number of the next frame
-local numbers = {}     -- by packet and place in it: the number that a frame got at the first look
+local numbers = {}     -- by stream, direction and MAC: the number that a frame got at the first look
 local sealed = {}      -- streams of the HTTP port that began with a hello
 
 function minim.init()
@@ -73,12 +73,13 @@ local function frame(tvb, offset, pinfo, tree, from_server, stream)
     if missing(tvb, offset, size) > 0 then return 0, missing(tvb, offset, size) end
 
     local direction = from_server and "server" or "client"
-    local key, place = stream .. direction, pinfo.number .. ":" .. offset
-    if not numbers[place] then
-        numbers[place] = next_number[key] or 0
-        next_number[key] = numbers[place] + 1
+    local key = stream .. direction
+    local mac = key .. tvb:raw(offset + size - MAC, MAC) -- no two frames have the same, and Wireshark asks more than once
+    if not numbers[mac] then
+        numbers[mac] = next_number[key] or 0
+        next_number[key] = numbers[mac] + 1
     end
-    local number = numbers[place]
+    local number = numbers[mac]
     local title = string.format("minim frame %d from the %s, %d bytes", number, direction, size)
     local part = tree:add(minim, tvb(offset, size), title)
     part:add(f.direction, direction):set_generated()
