@@ -142,7 +142,9 @@ impl Program {
                 return line;
             }
         }
-        panic!("ended without {part:?}; so far:\n{}", self.transcript.join("\n"));
+        self.kill(); // so that its errors end
+        let errors: Vec<String> = self.error_lines.iter().collect();
+        panic!("ended without {part:?}; so far:\n{}\n{}", self.transcript.join("\n"), errors.join("\n"));
     }
 
     /// Waits for a line of standard error that contains `part`.
