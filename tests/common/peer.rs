@@ -126,7 +126,7 @@ impl Peer {
 
     pub fn send_body(&mut self, body: &[u8]) {
         let frame = self.seal(body);
-        self.note("sent", &String::from_utf8_lossy(body));
+        self.note("sent", &shown(body));
         self.stream.write_all(&frame).expect("the server reads");
     }
 
@@ -306,7 +306,7 @@ impl Peer {
         assert_eq!(*tag, keys.tag(keys.sequence, iv, ciphertext), "MAC of frame {}", keys.sequence);
         keys.sequence += 1;
         let body = des::cbc_decrypt(&keys.des, iv, ciphertext).expect("right padding");
-        self.note("came", &String::from_utf8_lossy(&body));
+        self.note("came", &shown(&body));
         Some(body)
     }
 
@@ -390,6 +390,14 @@ fn read_up_to(count: usize, stream: &mut TcpStream, deadline: Instant) -> io::Re
     }
     bytes.truncate(have);
     Ok(bytes)
+}
+
+/// A body for the transcript: of a FILE_CHUNK the JSON, and how many bytes follow it.
+fn shown(body: &[u8]) -> String {
+    let end =
+        body.iter().position(|byte| *byte == b'\n').filter(|_| body.starts_with(b"{")).unwrap_or(body.len());
+    let more = if end < body.len() { format!(" and {} bytes", body.len() - end - 1) } else { String::new() };
+    String::from_utf8_lossy(&body[..end]).into_owned() + &more
 }
 
 /// Unpredictable without the seed that std takes from the system; each RandomState is another.
