@@ -1,10 +1,12 @@
-//! `cargo test --test labs [-- NN …]`: proves the labs. `-- translations` tells a translation that is behind its English text;
-//! `-- translated FILE` marks one that was revised.
+//! `cargo test --test labs [-- NN …]`: proves the labs. `-- refresh NN` writes the patches of a lab anew where what they
+//! stand on has changed. `-- translations` tells a translation that is behind its English text; `-- translated FILE` marks
+//! one that was revised.
 //!
 //! A lab is proved when, in a fresh copy of the project, every test `aN_…` of its check is red and every guard `gN_…` green;
 //! when with `solution.patch` all are green; when each `wrong/*.patch` on top of that turns red the test that its first line
 //! names (`kills: …`); and when each `aN` is killed by one of them. A lab without `work.rs` changes minim itself: there the
-//! project's own tests, format and lints must hold with the solution, too.
+//! project's own tests, format and lints must hold with the solution, too. As many labs are proved side by side as there are
+//! processors, each with a folder of its own for what is built: two copies of minim must not take each other's program.
 //!
 //! Needs git and cargo. Not here: marks for students.
 
@@ -13,11 +15,23 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use md5::{Digest, Md5};
 
+/// Lines of a check, and of museum.rs; added lines of a solution that changes minim, and of one that fills work.rs.
+const MAX_LINES: [usize; 3] = [200, 150, 100];
+
 type Outcome<T = ()> = Result<T, String>;
+
+/// A copy of the project, and where cargo puts what it builds of it.
+struct Place {
+    copy: PathBuf,
+    built: PathBuf,
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["translations"] => translations(),
         ["translated", file] => stamp(&root().join(file)),
+        ["refresh", number] => lab(number).and_then(|lab| refresh(&lab)),
         [] => labs().and_then(|labs| prove_all(&labs)),
         ref numbers => numbers
             .iter()
@@ -78,20 +93,35 @@ fn target(lab: &Path) -> String {
 
 fn prove_all(labs: &[PathBuf]) -> Outcome {
     let scratch = Scratch(std::env::temp_dir().join(format!("minim-labs-{}", std::process::id())));
-    let mut failed = 0;
-    for lab in labs {
-        let begun = Instant::now();
-        let outcome = prove(lab, &scratch.0.join(name(lab)));
-        let seconds = begun.elapsed().as_secs();
-        match outcome {
-            Ok(sentence) => println!("{}: {sentence}, {seconds} s", name(lab)),
-            Err(error) => {
-                failed += 1;
-                println!("{}: NOT PROVED, {seconds} s\n{error}", name(lab));
+    let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let waiting = Mutex::new(labs.iter());
+    let failed = AtomicUsize::new(0);
+    let work = |number: usize| {
+        let built = root().join(&built).join(format!("labs-{number}"));
+        while let Some(lab) = waiting.lock().ok().and_then(|mut labs| labs.next()) {
+            let place = Place { copy: scratch.0.join(name(lab)), built: built.clone() };
+            let begun = Instant::now();
+            let outcome = prove(lab, &place);
+            let seconds = begun.elapsed().as_secs();
+            match outcome {
+                Ok(sentence) => println!("{}: {sentence}, {seconds} s", name(lab)),
+                Err(error) => {
+                    failed.fetch_add(1, Ordering::Relaxed);
+                    println!("{}: NOT PROVED, {seconds} s\n{error}", name(lab));
+                }
             }
         }
+    };
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for number in 0..processors.min(labs.len()) {
+            scope.spawn(move || work(number));
+        }
+    });
+    match failed.into_inner() {
+        0 => Ok(()),
+        failed => Err(format!("{failed} of {} labs are not proved", labs.len())),
     }
-    if failed == 0 { Ok(()) } else { Err(format!("{failed} of {} labs are not proved", labs.len())) }
 }
 
 /// A folder of ours in the system's one for temporary files, gone with the program.
@@ -103,9 +133,10 @@ impl Drop for Scratch {
     }
 }
 
-fn prove(lab: &Path, copy: &Path) -> Outcome<String> {
-    copy_project(copy)?;
-    let before = check(lab, copy, None)?;
+fn prove(lab: &Path, place: &Place) -> Outcome<String> {
+    require_short(lab)?;
+    copy_project(&place.copy)?;
+    let before = check(lab, place, None)?;
     for (test, passed) in &before {
         match (test.as_bytes()[0], passed) {
             (b'a', false) | (b'g', true) => {}
@@ -117,24 +148,24 @@ fn prove(lab: &Path, copy: &Path) -> Outcome<String> {
             }
         }
     }
-    apply(copy, &lab.join("solution.patch"), &[])?;
+    apply(&place.copy, &lab.join("solution.patch"), &[])?;
     let red: Vec<String> =
-        check(lab, copy, None)?.into_iter().filter(|(_, passed)| !passed).map(|(test, _)| test).collect();
+        check(lab, place, None)?.into_iter().filter(|(_, passed)| !passed).map(|(test, _)| test).collect();
     if !red.is_empty() {
         return Err(format!("red with solution.patch: {}", red.join(", ")));
     }
-    lint(lab, copy)?;
+    lint(lab, place)?;
     let mut alive: BTreeSet<&String> = before.keys().filter(|test| test.starts_with('a')).collect();
     let wrong = patches(&root().join(lab))?;
     for patch in &wrong {
         let killer = killer(patch)?;
-        apply(copy, patch, &[])?;
-        match check(lab, copy, Some(&killer))?.get(&killer) {
+        apply(&place.copy, patch, &[])?;
+        match check(lab, place, Some(&killer))?.get(&killer) {
             Some(false) => alive.remove(&killer),
             Some(true) => return Err(format!("{} survives {killer}", patch.display())),
             None => return Err(format!("{}: there is no test {killer}", patch.display())),
         };
-        apply(copy, patch, &["--reverse"])?;
+        apply(&place.copy, patch, &["--reverse"])?;
     }
     match alive.first() {
         None => Ok(format!(
@@ -144,6 +175,26 @@ fn prove(lab: &Path, copy: &Path) -> Outcome<String> {
         )),
         Some(test) => Err(format!("no wrong answer is killed by {test}")),
     }
+}
+
+/// A lab that changes minim: it has no file to fill.
+fn is_build_lab(lab: &Path) -> bool {
+    !root().join(lab).join("work.rs").exists()
+}
+
+/// What is read in class is short.
+fn require_short(lab: &Path) -> Outcome {
+    let [of_file, of_build, of_bench] = MAX_LINES;
+    let is_added = |line: &&str| line.starts_with('+') && !line.starts_with("+++");
+    for file in [lab.join("check.rs"), PathBuf::from("labs/museum.rs")] {
+        let lines = read(&root().join(&file))?.lines().count();
+        if lines > of_file {
+            return Err(format!("{} has {lines} lines, at most {of_file}", file.display()));
+        }
+    }
+    let added = read(&root().join(lab).join("solution.patch"))?.lines().filter(is_added).count();
+    let most = if is_build_lab(lab) { of_build } else { of_bench };
+    if added > most { Err(format!("solution.patch adds {added} lines, at most {most}")) } else { Ok(()) }
 }
 
 /// Copies what git knows or would add, outside every git tree: inside one, `git apply` would do nothing and report success.
@@ -160,8 +211,8 @@ fn copy_project(copy: &Path) -> Outcome {
 }
 
 /// Runs the check in the copy, or one test of it: which tests passed.
-fn check(lab: &Path, copy: &Path, only: Option<&str>) -> Outcome<BTreeMap<String, bool>> {
-    let mut command = cargo(copy, &["test", "--quiet", "--test", &target(lab), "--", "--format=pretty"]);
+fn check(lab: &Path, place: &Place, only: Option<&str>) -> Outcome<BTreeMap<String, bool>> {
+    let mut command = cargo(place, &["test", "--quiet", "--test", &target(lab), "--", "--format=pretty"]);
     command.args(only.iter().flat_map(|test| [*test, "--exact"]));
     let output = command.output().map_err(|error| format!("cargo: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -181,22 +232,20 @@ fn check(lab: &Path, copy: &Path, only: Option<&str>) -> Outcome<BTreeMap<String
 }
 
 /// Format and lints of the solved copy; the project's own tests where the solution changes minim.
-fn lint(lab: &Path, copy: &Path) -> Outcome {
-    run(&mut cargo(copy, &["fmt", "--check"]))?;
-    run(&mut cargo(copy, &["clippy", "--quiet", "--test", &target(lab), "--", "-D", "warnings"]))?;
-    if !root().join(lab).join("work.rs").exists() {
-        run(&mut cargo(copy, &["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]))?;
-        run(&mut cargo(copy, &["build", "--quiet", "--no-default-features"]))?;
-        run(&mut cargo(copy, &["test", "--quiet"]))?;
+fn lint(lab: &Path, place: &Place) -> Outcome {
+    run(&mut cargo(place, &["fmt", "--check"]))?;
+    run(&mut cargo(place, &["clippy", "--quiet", "--test", &target(lab), "--", "-D", "warnings"]))?;
+    if is_build_lab(lab) {
+        run(&mut cargo(place, &["clippy", "--quiet", "--all-targets", "--", "-D", "warnings"]))?;
+        run(&mut cargo(place, &["build", "--quiet", "--no-default-features"]))?;
+        run(&mut cargo(place, &["test", "--quiet"]))?;
     }
     Ok(())
 }
 
-/// All copies share a folder for what is built: what minim depends on is compiled once.
-fn cargo(copy: &Path, arguments: &[&str]) -> Command {
-    let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+fn cargo(place: &Place, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
-    command.args(arguments).current_dir(copy).env("CARGO_TARGET_DIR", root().join(built).join("labs"));
+    command.args(arguments).current_dir(&place.copy).env("CARGO_TARGET_DIR", &place.built);
     command
 }
 
@@ -225,6 +274,45 @@ fn apply(copy: &Path, patch: &Path, options: &[&str]) -> Outcome {
         return Err(format!("{} changed nothing", patch.display()));
     }
     Ok(())
+}
+
+/// Writes the patches of a lab anew, against what is committed. What git cannot merge by itself is left in a copy, to be mended
+/// there by hand; the same command again takes it from there.
+fn refresh(lab: &Path) -> Outcome {
+    let copy = std::env::temp_dir().join(format!("minim-refresh-{}", name(lab)));
+    let git = |arguments: &[&str]| run(Command::new("git").args(arguments).current_dir(&copy));
+    let mended = |patch: &Path| {
+        let text = read(patch)?;
+        let words = text.split("diff --git ").next().and_then(|words| words.split("--- a/").next());
+        let diff = git(&["diff", "--full-index", "HEAD"])?;
+        if diff.is_empty() {
+            return Err(format!("{} holds no change: remove it, then refresh again", copy.display()));
+        }
+        fs::write(patch, format!("{}{diff}", words.unwrap_or_default()))
+            .map_err(|error| format!("{}: {error}", patch.display()))
+    };
+    let solution = root().join(lab).join("solution.patch");
+    if !copy.exists() {
+        run(Command::new("git").args(["clone", "--quiet", "--shared"]).arg(root()).arg(&copy))?;
+        let applied = run(Command::new("git").args(["apply", "--3way"]).arg(&solution).current_dir(&copy));
+        applied.map_err(|error| format!("mend it in {}, then refresh again: {error}", copy.display()))?;
+    }
+    mended(&solution)?;
+    let author = ["-c", "user.name=minim", "-c", "user.email=minim@localhost"];
+    git(&[&author[..], &["commit", "--quiet", "--all", "--message", "the solution"]].concat())?;
+    let mut failed = Vec::new();
+    for patch in patches(&root().join(lab))? {
+        let applied = run(Command::new("git").args(["apply", "-C1"]).arg(&patch).current_dir(&copy));
+        match applied {
+            Ok(_) => mended(&patch)?,
+            Err(error) => failed.push(format!("{}: {error}", patch.display())),
+        }
+        git(&["checkout", "--quiet", "--", "."])?;
+    }
+    if failed.is_empty() {
+        return fs::remove_dir_all(&copy).map_err(|error| format!("{}: {error}", copy.display()));
+    }
+    Err(format!("make these anew, on top of the solution in {}:\n{}", copy.display(), failed.join("\n")))
 }
 
 /// The wrong answers of a lab.
