@@ -113,9 +113,13 @@ impl Carrier {
 
     /// Fetches a file.
     pub fn download(&self, download: &Download) -> Told {
-        let told = self.try_download(download).unwrap_or_else(|why| why);
-        if fs::metadata(&download.part).is_ok_and(|part| part.len() == 0) {
-            let _ = fs::remove_file(&download.part); // nothing to go on with
+        let mut part = match open_part(download) {
+            Ok(part) => part,
+            Err(why) => return why,
+        };
+        let told = self.try_download(download, &mut part).unwrap_or_else(|why| why);
+        if part.metadata().is_ok_and(|part| part.len() == 0) && is_at(&part, &download.part) {
+            let _ = fs::remove_file(&download.part); // nothing to go on with; while it is locked, it is ours
         }
         told
     }
@@ -173,13 +177,9 @@ impl Carrier {
         }
     }
 
-    fn try_download(&self, download: &Download) -> Outcome<Told> {
+    fn try_download(&self, download: &Download, part: &mut File) -> Outcome<Told> {
         let broken = |error| Told::Broken(download.part.clone(), error);
-        fs::create_dir_all(&download.folder).map_err(|error| Told::Broken(download.folder.clone(), error))?;
-        let mut part =
-            File::options().read(true).append(true).create(true).open(&download.part).map_err(broken)?;
-        part.try_lock().map_err(|_| Told::Lost)?; // a cancelled one is still about to end
-        let (mut md5, mut offset) = self.md5_of(&mut part).map_err(broken)?;
+        let (mut md5, mut offset) = self.md5_of(part).map_err(broken)?;
 
         let mut link = self.resume()?;
         let ask = |offset| FromClient::FileDownload { client_no: 1, msg_id: download.id, offset };
@@ -314,6 +314,29 @@ impl Carrier {
         }
         let received = link.receiver.receive(&link.socket, self.config.deadline(IDLE_DEADLINE));
         received.ok().flatten().ok_or(Told::Lost)
+    }
+}
+
+/// The part of a file, ours alone. `Lost`: another thread, or another client, has it; a cancelled one is about to end.
+fn open_part(download: &Download) -> Outcome<File> {
+    fs::create_dir_all(&download.folder).map_err(|error| Told::Broken(download.folder.clone(), error))?;
+    let opened = File::options().read(true).append(true).create(true).open(&download.part);
+    let part = opened.map_err(|error| Told::Broken(download.part.clone(), error))?;
+    let is_ours = part.try_lock().is_ok() && is_at(&part, &download.part);
+    if is_ours { Ok(part) } else { Err(Told::Lost) }
+}
+
+/// Whether a path leads to this open file: who had it before may have removed or renamed it.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(opened), Ok(found)) = (file.metadata(), fs::metadata(path)) else { return false };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        (opened.dev(), opened.ino()) == (found.dev(), found.ino())
+    }
+    #[cfg(not(unix))]
+    {
+        opened.created().ok() == found.created().ok()
     }
 }
 
