@@ -96,20 +96,6 @@ fn until(is_so: impl Fn() -> bool) {
     }
 }
 
-/// A group of `alice`'s with all others in it; what they were told of it is read.
-fn make_group(server: &Server, alice: &mut Peer, others: &mut [&mut Peer]) -> u64 {
-    let uids: Vec<String> = others.iter().map(|other| other.uid.to_string()).collect();
-    let made = format!("/createGroup?gname=lab&members={}", uids.join(","));
-    let g_id = server.get(&made, Some(&alice.session_id))["data"]["gId"].as_u64().expect("a group");
-    for other in others {
-        let id = other.expect("REQUEST")["id"].clone();
-        let accept = format!("/messageHandle?msgId={id}&accept=true");
-        assert_eq!(server.get(&accept, Some(&other.session_id))["ok"], true);
-        other.expect("GROUP_CHANGED");
-    }
-    g_id
-}
-
 fn folder(server: &Server, name: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(server.data().join(name));
     entries.map_or(Vec::new(), |entries| entries.map(|entry| entry.expect("an entry").path()).collect())
@@ -150,7 +136,7 @@ fn a_file_to_a_group_is_stored_once_and_fetched_by_each_member() {
     let (mut alice, mut bob) = server.alice_and_bob();
     let mut carol = server.new_user("carol");
     server.befriend(&mut alice, &mut carol);
-    let g_id = make_group(&server, &mut alice, &mut [&mut bob, &mut carol]);
+    let g_id = server.make_group(&alice, &mut [&mut bob, &mut carol]);
     let bytes = noise(100_000);
     let mut transfer = resume(&server, &alice);
     let mut request = announce(&bob, "plan.pdf", &bytes);

@@ -3,10 +3,13 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+#[path = "../variant.rs"]
+mod variant;
 
 use common::peer::Peer;
 use common::{Server, friends, talking};
 use serde_json::{Value, json};
+use variant::part;
 
 const SECRET: &str = "oops, the exam paper";
 const BOB: u64 = 2; // his uid: Alice, 1, registers before him
@@ -21,8 +24,8 @@ fn expect(is_right: bool, id: &str, sent: &str, came: impl std::fmt::Display, ex
 
 /// Sends RECALL with these fields and compares the code of the answer; that of an ACK is `ACK`.
 fn recall(id: &str, peer: &mut Peer, mut fields: Value, expected: &str) {
-    let sent = format!("RECALL {fields} by uid {}", peer.uid);
-    fields["type"] = "RECALL".into();
+    fields["type"] = part("lab03.type").into();
+    let sent = format!("{fields} by uid {}", peer.uid);
     let answer = peer.request(fields);
     let code = if answer["type"] == "ERROR" { &answer["code"] } else { &answer["type"] };
     expect(code == expected, id, &sent, &answer, expected);
@@ -44,28 +47,28 @@ fn pushed(peer: &mut Peer, kind: &str) -> Vec<Value> {
 
 /// These RECALLs of Alice's messages came, and no others: id, isFriend, toId.
 fn expect_told(id: &str, peer: &mut Peer, expected: &[(u64, bool, u64)]) {
-    let push = |&(id, is_friend, to_id): &(u64, bool, u64)| json!({"type": "RECALL", "id": id, "fromId": 1, "fromName": "Alice", "isFriend": is_friend, "toId": to_id});
-    let (came, expected) =
-        (Value::from(pushed(peer, "RECALL")), expected.iter().map(push).collect::<Value>());
+    let kind = part("lab03.type");
+    let push = |&(id, is_friend, to_id): &(u64, bool, u64)| json!({"type": kind, "id": id, "fromId": 1, "fromName": "Alice", "isFriend": is_friend, "toId": to_id});
+    let (came, expected) = (Value::from(pushed(peer, &kind)), expected.iter().map(push).collect::<Value>());
     expect(came == expected, id, &format!("that; uid {} gets", peer.uid), came, &expected.to_string());
 }
 
 /// What waited for somebody who was away: a message that is one no more.
 fn expect_recalled(id: &str, peer: &mut Peer) {
     let came = pushed(peer, "CHAT_SEND_MSG").pop().unwrap_or_default();
-    let is_right = came["msgType"] == "RECALLED" && came["msgText"] == "";
-    expect(is_right, id, "LOGIN by who was away", &came, r#"msgType RECALLED and "msgText":"""#);
+    let is_right = came["msgType"] == part("lab03.msgType") && came["msgText"] == "";
+    expect(is_right, id, "LOGIN by who was away", &came, "the row, msgType changed and no text");
 }
 
 /// What the server says of a conversation: the records, the search for the secret, and what waits. The secret stands there
-/// whole, or else nowhere, and its row has msgType RECALLED.
+/// whole, or else nowhere, and its row says that it was taken back.
 fn look_up(id: &str, server: &Server, peer: &Peer, with: (bool, u64), is_there: bool) -> String {
     let records = format!("/getChatRecords?isFriend={}&toId={}", with.0, with.1);
     let paths = [&records, &format!("{records}&text=exam"), "/getNoHandleMessages"];
     let found = paths.map(|path| format!("\n       {}", server.get(path, Some(&peer.session_id)))).concat();
-    let is_gone = !found.contains("exam") && found.contains(r#""msgType":"RECALLED""#);
+    let is_gone = !found.contains("exam") && found.contains(&part("lab03.msgType"));
     let is_right = if is_there { found.contains(SECRET) } else { is_gone };
-    let expected = if is_there { "the text, which stays" } else { "msgType RECALLED, and the text nowhere" };
+    let expected = if is_there { "the text" } else { "the row with another msgType, the text nowhere" };
     let sent = format!("/getChatRecords, its search, /getNoHandleMessages by uid {}", peer.uid);
     expect(is_right, id, &sent, &found, expected);
     found
@@ -104,7 +107,7 @@ fn a3_the_text_is_gone_from_the_database_read_or_unread() {
 #[test]
 fn a4_nobody_else_can_take_it_back() {
     let (server, mut alice, mut bob, id) = secret_told();
-    recall("a4", &mut bob, json!({"id": id, "fromId": alice.uid}), "notSender");
+    recall("a4", &mut bob, json!({"id": id, "fromId": alice.uid}), &part("lab03.notSender"));
     look_up("a4", &server, &bob, (true, alice.uid), true);
     recall("a4", &mut alice, json!({"id": id}), "ACK");
 }
@@ -112,16 +115,19 @@ fn a4_nobody_else_can_take_it_back() {
 #[test]
 fn a5_it_is_too_late_by_the_clock_of_the_server() {
     let far = 9_000_000_000_000_u64; // in the year 2255, by the client's clock
-    for (window, age, expected) in [("120", 60, "ACK"), ("120", 180, "tooLate"), ("0", 0, "tooLate")] {
-        eprintln!("a5: --recallWindow {window}, the message being {age} s old");
-        let server = Server::with(&["--recallWindow", window]);
+    let window: u64 = part("lab03.window").parse().expect("seconds");
+    let plain: &[&str] = &[];
+    for (options, age) in [(plain, window / 2), (plain, window + 30), (&["--recallWindow", "0"], 0)] {
+        let expected = if age == window / 2 { "ACK" } else { &*part("lab03.tooLate") };
+        eprintln!("a5: a server with {options:?}, a message that is {age} s old");
+        let server = Server::with(options);
         let (mut alice, bob) = server.alice_and_bob();
         let mut message = alice.text_to(bob.uid, SECRET);
         message["sendTime"] = far.into();
         let id = alice.request(message)["id"].clone();
         server.run_sql(&[format!("UPDATE message SET sendTime = sendTime - {age}000")]); // so long ago
         recall("a5", &mut alice, json!({"id": id, "sendTime": far}), expected);
-        look_up("a5", &server, &bob, (true, alice.uid), expected == "tooLate");
+        look_up("a5", &server, &bob, (true, alice.uid), expected != "ACK");
     }
 }
 
@@ -133,12 +139,7 @@ fn a6_in_a_group_the_row_of_every_member_goes() {
     for other in [&mut carol, &mut dave] {
         server.befriend(&mut alice, other);
     }
-    let create = format!("/createGroup?gname=lab&members={},{}", bob.uid, carol.uid);
-    let g_id = server.get(&create, Some(&alice.session_id))["data"]["gId"].as_u64().expect("a gId");
-    for member in [&mut bob, &mut carol] {
-        let request = member.expect("REQUEST")["id"].clone();
-        server.get(&format!("/messageHandle?msgId={request}&accept=true"), Some(&member.session_id));
-    }
+    let g_id = server.make_group(&alice, &mut [&mut bob, &mut carol]);
     drop(carol);
     let text = json!({"type": "CHAT_SEND_MSG", "isFriend": false, "toId": g_id, "msgType": "TEXT", "msgText": SECRET});
     let id = alice.request(text)["id"].as_u64().expect("ACK with id");
@@ -157,9 +158,7 @@ fn a6_in_a_group_the_row_of_every_member_goes() {
 #[test]
 fn a7_once_more_is_acknowledged_and_told_to_nobody() {
     let (server, mut alice, mut bob, id) = secret_told();
-    for _ in 0..3 {
-        recall("a7", &mut alice, json!({"id": id}), "ACK");
-    }
+    (0..3).for_each(|_| recall("a7", &mut alice, json!({"id": id}), "ACK"));
     expect_told("a7", &mut bob, &[(id, true, BOB)]);
     recall("a7", &mut alice, json!({"id": id + 1}), "noSuchMessage");
     recall("a7", &mut server.new_user("mallory"), json!({"id": id}), "noSuchMessage"); // neither to nor from her
@@ -192,7 +191,7 @@ fn a8_two_consoles_show_it() {
 #[test]
 fn g1_a_peer_that_knows_no_recall_goes_on() {
     let (_server, mut alice, mut bob, id) = secret_told();
-    alice.request(json!({"type": "RECALL", "id": id}));
+    alice.request(json!({"type": part("lab03.type"), "id": id}));
     let id = alice.say(bob.uid, "still there?")["id"].clone();
     while bob.expect("CHAT_SEND_MSG")["id"] != id {}
 }

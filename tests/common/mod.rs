@@ -358,6 +358,20 @@ impl Server {
         }
     }
 
+    /// A group of `owner`'s with all others in it, who are her friends; what they were told of it is read. Its gId.
+    pub fn make_group(&self, owner: &Peer, others: &mut [&mut Peer]) -> u64 {
+        let uids: Vec<String> = others.iter().map(|other| other.uid.to_string()).collect();
+        let made = format!("/createGroup?gname=lab&members={}", uids.join(","));
+        let g_id = self.get(&made, Some(&owner.session_id))["data"]["gId"].as_u64().expect("a group");
+        for other in others {
+            let id = other.expect("REQUEST")["id"].clone();
+            let accept = format!("/messageHandle?msgId={id}&accept=true");
+            assert_eq!(self.get(&accept, Some(&other.session_id))["ok"], true);
+            other.expect("GROUP_CHANGED");
+        }
+        g_id
+    }
+
     /// GET over plain HTTP: the JSON of the answer, whatever its status.
     pub fn get(&self, target: &str, sid: Option<&str>) -> Value {
         let cookie = sid.map_or(String::new(), |sid| format!("Cookie: sid={sid}\r\n"));
