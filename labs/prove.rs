@@ -1,5 +1,6 @@
 //! `cargo test --test labs [-- NN …]`: proves the labs. `-- refresh NN` writes the patches of a lab anew where what they
-//! stand on has changed. `-- translations` tells a translation that is behind its English text; `-- translated FILE` marks
+//! stand on has changed. `-- grade FOLDER` marks a student's project (grade.rs), `-- variant NUMBER` draws what is called otherwise
+//! in a student's copy (variant.rs). `-- translations` tells a translation that is behind its English text; `-- translated FILE` marks
 //! one that was revised.
 //!
 //! A lab is proved when, in a fresh copy of the project, every test `aN_…` of its check is red and every guard `gN_…` green;
@@ -8,7 +9,10 @@
 //! project's own tests, format and lints must hold with the solution, too. As many labs are proved side by side as there are
 //! processors, each with a folder of its own for what is built: two copies of minim must not take each other's program.
 //!
-//! Needs git and cargo. Not here: marks for students.
+//! Needs git and cargo.
+
+mod grade;
+mod variant;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -39,6 +43,8 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["translations"] => translations(),
         ["translated", file] => stamp(&root().join(file)),
+        ["grade", ref words @ ..] => grade::grade(words),
+        ["variant", student] => draw(student),
         ["refresh", number] => lab(number).and_then(|lab| refresh(&lab)),
         [] => labs().and_then(|labs| prove_all(&labs)),
         ref numbers => numbers
@@ -91,13 +97,18 @@ fn target(lab: &Path) -> String {
     format!("lab{}", &name(lab)[..2])
 }
 
-fn prove_all(labs: &[PathBuf]) -> Outcome {
-    let scratch = Scratch(std::env::temp_dir().join(format!("minim-labs-{}", std::process::id())));
+/// A folder for what is built, beside that of the project.
+fn built_in(name: &str) -> PathBuf {
     let built = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    root().join(built).join(name)
+}
+
+fn prove_all(labs: &[PathBuf]) -> Outcome {
+    let scratch = Scratch::new();
     let waiting = Mutex::new(labs.iter());
     let failed = AtomicUsize::new(0);
     let work = |number: usize| {
-        let built = root().join(&built).join(format!("labs-{number}"));
+        let built = built_in(&format!("labs-{number}"));
         while let Some(lab) = waiting.lock().ok().and_then(|mut labs| labs.next()) {
             let place = Place { copy: scratch.0.join(name(lab)), built: built.clone() };
             let begun = Instant::now();
@@ -126,6 +137,12 @@ fn prove_all(labs: &[PathBuf]) -> Outcome {
 
 /// A folder of ours in the system's one for temporary files, gone with the program.
 struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> Scratch {
+        Scratch(std::env::temp_dir().join(format!("minim-labs-{}", std::process::id())))
+    }
+}
 
 impl Drop for Scratch {
     fn drop(&mut self) {
@@ -333,6 +350,13 @@ fn killer(patch: &Path) -> Outcome<String> {
 
 fn read(file: &Path) -> Outcome<String> {
     fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Prints a student's variant, and writes it where the checks look.
+fn draw(student: &str) -> Outcome {
+    let lines = variant::drawn(student);
+    print!("{lines}");
+    fs::write(variant::FILE, lines).map_err(|error| format!("{}: {error}", variant::FILE))
 }
 
 /// Compares each `README.zh.md` of the labs with the English text that it was made from.

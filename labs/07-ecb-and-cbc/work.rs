@@ -18,7 +18,8 @@ pub fn encrypt_picture(
     mode: Mode,
     random: &mut dyn FnMut() -> [u8; 8],
 ) -> Vec<u8> {
-    todo!("{} bytes under {key:02x?} in {mode:?} with {:02x?}", bmp.len(), random())
+    let _ = random; // an IV is `random()`
+    todo!("{} bytes under {key:02x?} in {mode:?}", bmp.len())
 }
 
 /// How many blocks of 8 bytes, counted from the first byte, are equal to one that stands anywhere before them.
@@ -27,7 +28,8 @@ pub fn repeats(bytes: &[u8]) -> usize {
 }
 
 /// Two messages of Alice (uid 1) to the museum, ciphertext as it goes over the wire: one to Bob (uid 2), one to Mallory
-/// (uid 3). Gives what Mallory sends on instead of the first, as many bytes as that has: Bob's text, but to Mallory.
+/// (uid 3). Gives what Mallory sends on instead of the first, as many bytes as that has: Bob's text, but to Mallory. In a6 the
+/// ciphertexts of two frames to minim, of equal length, without IV and MAC.
 pub fn redirect(to_bob: &[u8], to_mallory: &[u8]) -> Vec<u8> {
     todo!("{} bytes to Bob, {} to Mallory", to_bob.len(), to_mallory.len())
 }
