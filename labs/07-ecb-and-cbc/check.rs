@@ -30,8 +30,7 @@ fn run<T: Send + 'static>(id: &str, asked: &str, body: impl FnOnce() -> T + Send
     std::thread::spawn(move || _ = sender.send(body()));
     let patience = std::env::var("LAB_PATIENCE").ok().and_then(|value| value.parse().ok());
     let came = receiver.recv_timeout(std::time::Duration::from_secs_f64(10.0 * patience.unwrap_or(1.0)));
-    let came =
-        came.map_err(|error| if error == Timeout { "no end in sight" } else { "a panic, shown above" });
+    let came = came.map_err(|error| if error == Timeout { "nothing in time" } else { "a panic, see above" });
     expect(id, asked, came.as_ref().err(), None);
     came.expect("no error")
 }
