@@ -2,7 +2,8 @@
 //!
 //! Rules: what decides is ours: checks, harness, tests, Cargo.toml are put over the student's in a copy, and the variant is that
 //! of the number. Each test runs in a process of its own, with a deadline, and counts when that said "1 passed" and ended as it
-//! should: who hangs, ends early or does not compile loses that test and no other. The project's own tests run where src/ was changed.
+//! should: who hangs, ends early or does not compile loses that test and no other. The project's own tests run where src/ was
+//! changed and the checks are green: full marks need them.
 //! Not here: protection. A check runs the student's program: do it in a container, or under an account that has nothing.
 
 use std::ffi::OsStr;
@@ -40,7 +41,7 @@ pub fn grade(words: &[&str]) -> Outcome {
     }
     let folder = folder.ok_or("grade needs a FOLDER: the student's project")?;
     let scratch = super::Scratch::new();
-    let place = Place { copy: scratch.0.join("graded"), built: built_in("labs-graded") };
+    let place = Place { copy: scratch.0.join("graded"), built: built_in("labs-0") };
     let has_changed_minim = put_together(&folder, &place.copy, student)?;
 
     let mut marks = Map::new();
@@ -51,9 +52,10 @@ pub fn grade(words: &[&str]) -> Outcome {
         is_full &= mark["failed"] == json!({});
         marks.insert(target(lab), mark);
     }
-    let tests = match has_changed_minim {
-        false => "not run: src is as it was".to_owned(),
-        true => own_tests(&place),
+    let tests = match (has_changed_minim, is_full) {
+        (false, _) => "not run: src is as it was".to_owned(),
+        (true, false) => "not run: the checks come first".to_owned(),
+        (true, true) => own_tests(&place),
     };
     is_full &= !tests.starts_with("failed");
     println!("cargo test {tests}");

@@ -1,7 +1,7 @@
-//! `cargo test --test labs [-- NN …]`: proves the labs. `-- refresh NN` writes the patches of a lab anew where what they
-//! stand on has changed. `-- grade FOLDER` marks a student's project (grade.rs), `-- variant NUMBER` draws what is called otherwise
-//! in a student's copy (variant.rs). `-- translations` tells a translation that is behind its English text; `-- translated FILE` marks
-//! one that was revised.
+//! `cargo test --test labs [-- NN …]`: proves the labs. `-- refresh NN` writes the patches of a lab anew where what they stand on
+//! has changed. `-- grade FOLDER` marks a student's project (grade.rs; `-- class` tries that), `-- variant NUMBER` draws what is
+//! called otherwise in a student's copy (variant.rs). `-- translations` tells a translation that is behind its English text;
+//! `-- translated FILE` marks one that was revised.
 //!
 //! A lab is proved when, in a fresh copy of the project, every test `aN_…` of its check is red and every guard `gN_…` green;
 //! when with `solution.patch` all are green; when each `wrong/*.patch` on top of that turns red the test that its first line
@@ -11,6 +11,7 @@
 //!
 //! Needs git and cargo.
 
+mod class;
 mod grade;
 mod variant;
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         ["translations"] => translations(),
         ["translated", file] => stamp(&root().join(file)),
         ["grade", ref words @ ..] => grade::grade(words),
+        ["class"] => class::class(),
         ["variant", student] => draw(student),
         ["refresh", number] => lab(number).and_then(|lab| refresh(&lab)),
         [] => labs().and_then(|labs| prove_all(&labs)),
