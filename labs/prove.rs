@@ -304,8 +304,10 @@ fn refresh(lab: &Path) -> Outcome {
         let text = read(patch)?;
         let words = text.split("diff --git ").next().and_then(|words| words.split("--- a/").next());
         let diff = git(&["diff", "--full-index", "HEAD"])?;
-        if diff.is_empty() {
-            return Err(format!("{} holds no change: remove it, then refresh again", copy.display()));
+        if diff.is_empty() || diff.contains("\n+<<<<<<< ") {
+            let state =
+                if diff.is_empty() { "holds no change: remove it" } else { "holds conflicts: mend them" };
+            return Err(format!("{} {state}, then refresh again", copy.display()));
         }
         fs::write(patch, format!("{}{diff}", words.unwrap_or_default()))
             .map_err(|error| format!("{}: {error}", patch.display()))
