@@ -136,7 +136,7 @@ fn grade_lab(lab: &Path, place: &Place) -> Outcome<(String, Value)> {
     for test in &tests {
         let why = match &built {
             Ended { is_right: true, .. } => try_test(place, &target, test),
-            _ => Some(first_line(&built, "error", "does not compile")),
+            _ => Some(first_line(&built, &["error"])),
         };
         failed.extend(why.map(|why| ((*test).to_owned(), Value::String(why))));
     }
@@ -160,17 +160,13 @@ fn try_test(place: &Place, target: &str, test: &str) -> Option<String> {
     match ended {
         Ended { is_right: true, .. } if is_said => None,
         Ended { is_right: true, .. } => Some("ended before its end".to_owned()),
-        _ => Some(first_line(&ended, "came:", "failed")),
+        _ => Some(first_line(&ended, &["came:", "not yet implemented", "panicked"])),
     }
 }
 
 fn own_tests(place: &Place) -> String {
     let ended = limited(cargo(place, &["test", "--quiet", "--no-fail-fast"]), LIMITS[2]);
-    if ended.is_right {
-        "ok".to_owned()
-    } else {
-        format!("failed: {}", first_line(&ended, "FAILED", "see there"))
-    }
+    if ended.is_right { "ok".to_owned() } else { format!("failed: {}", first_line(&ended, &["FAILED"])) }
 }
 
 /// How a program ended that was given a limit.
@@ -182,12 +178,13 @@ struct Ended {
     text: String,
 }
 
-/// The first line with this word, shortened, or a word for what happened.
-fn first_line(ended: &Ended, word: &str, otherwise: &str) -> String {
+/// The first line with the first of these words that is there, shortened.
+fn first_line(ended: &Ended, words: &[&str]) -> String {
     if ended.is_too_late {
         return "not within its time".to_owned();
     }
-    let line = ended.text.lines().find(|line| line.contains(word)).unwrap_or(otherwise);
+    let with = |word: &&str| ended.text.lines().find(|line| line.contains(*word));
+    let line = words.iter().find_map(with).unwrap_or("failed without a word");
     line.trim().chars().take(120).collect()
 }
 

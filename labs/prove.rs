@@ -363,10 +363,16 @@ fn draw(student: &str) -> Outcome {
     fs::write(variant::FILE, lines).map_err(|error| format!("{}: {error}", variant::FILE))
 }
 
-/// Compares each `README.zh.md` of the labs with the English text that it was made from.
+/// Compares each translation, `NAME.zh.md`, with the English text that it was made from, `NAME.md`.
 fn translations() -> Outcome {
-    let mut chinese = vec![root().join("labs/README.zh.md")];
-    chinese.extend(labs()?.iter().map(|lab| root().join(lab).join("README.zh.md")));
+    let mut folders = vec![root().to_owned(), root().join("labs")];
+    let below = names(&folders[1])?;
+    folders.extend(below.iter().map(|name| root().join("labs").join(name)).filter(|path| path.is_dir()));
+    let mut chinese = Vec::new();
+    for folder in &folders {
+        let names = names(folder)?.into_iter().filter(|name| name.ends_with(".zh.md"));
+        chinese.extend(names.map(|name| folder.join(name)));
+    }
     for file in &chinese {
         let text = read(file)?;
         if text.lines().next() != Some(&stamp_of(file)?) {
@@ -383,7 +389,7 @@ fn translations() -> Outcome {
 
 /// The first line of a translation: the MD5 of the English text beside it.
 fn stamp_of(chinese: &Path) -> Outcome<String> {
-    let english = read(&chinese.with_file_name("README.md"))?;
+    let english = read(&chinese.with_file_name(name(chinese).replace(".zh.md", ".md")))?;
     Ok(format!("<!-- source-md5: {:x} -->", Md5::digest(english)))
 }
 
