@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Outcome, Place, built_in, cargo, copy_project, labs, name, read, root, target, variant};
+use super::{Outcome, Place, built_in, cargo, copy_project, labs, name, names, read, root, target, variant};
 
 /// How long a build, one test of a check, and all of the project's tests may take, times LAB_PATIENCE.
 const LIMITS: [u64; 3] = [900, 120, 1800];
@@ -69,7 +69,12 @@ fn put_together(folder: &Path, copy: &Path, student: Option<&str>) -> Outcome<bo
     copy_all(folder, copy).map_err(failed)?;
     let ours = copy.with_file_name("ours");
     copy_project(&ours)?;
-    let checks = labs()?.into_iter().map(|lab| lab.join("check.rs"));
+    let mut checks = Vec::new(); // and what stands beside them
+    for lab in labs()? {
+        let files =
+            names(&ours.join(&lab))?.into_iter().filter(|file| file.ends_with(".rs") && file != "work.rs");
+        checks.extend(files.map(|file| lab.join(file)));
+    }
     for path in OURS.iter().map(PathBuf::from).chain(checks) {
         let (from, to) = (ours.join(&path), copy.join(&path));
         let _ = fs::remove_dir_all(&to).or_else(|_| fs::remove_file(&to)); // ours comes whole, or not at all
