@@ -1,18 +1,18 @@
 //! The museum: the chat server of the course report (2023) with its faults, for the labs that attack it. It runs inside a
-//! check, on a free port of 127.0.0.1, and reports what happens to it.
+//! check, on a free port of 127.0.0.1, and reports what happens to it. Start with `serve`.
 //!
 //! What is wrong here, and must stay so: one `recv` is taken for one message (Fig. 6-3); one key for everybody, in ECB, padded
 //! with zeros (Fig. 6-5); no MAC, no nonce, no sequence; `fromId` is believed; passwords are bare MD5 (6.1), and SQL is put
-//! together from what the client says. Copy nothing from this file.
-//! Not here: all that the labs do not touch (registering, groups, files, HTTP). Start with `serve`.
+//! together from what the client says, who is shown its errors. Copy nothing from this file.
+//! Not here: all that the labs do not touch (registering, groups, files, HTTP).
 
 #![allow(dead_code)] // each lab uses a part of it
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 use minim::clock::now_ms;
@@ -20,17 +20,15 @@ use minim::des::{cbc_decrypt, cbc_encrypt, decrypt_block, encrypt_block, key_sch
 use minim::md5_check::{hex, md5, random_bytes};
 use serde_json::{Value, json};
 
-/// The password of every user.
+/// The password of every user whom `open` lets in.
 pub const PWD: &str = "123456";
-/// The key of the report: four letters, and zeros behind.
-pub const HFUT: [u8; 8] = *b"hfut\0\0\0\0";
 
 /// How the bytes of a message become JSON.
 #[derive(Clone, Copy)]
 pub enum Cipher {
     /// They are JSON.
     None,
-    /// All of it enciphered, block by block.
+    /// All of it enciphered, block by block. The report's key: `hfut`, and four zeros behind.
     Ecb([u8; 8]),
     /// What the repair often looks like: JSON in clear, a line feed, and msgText alone: 8 bytes of IV, then CBC. Still no MAC.
     Cbc([u8; 8]),
@@ -61,84 +59,89 @@ struct Hall {
     database: Mutex<rusqlite::Connection>,
     /// Fig. 5-5.
     online_users: Mutex<HashMap<u64, TcpStream>>,
-    events: Sender<Event>,
+    events: Sender<Event>, // the check may have seen enough
 }
 
 impl Museum {
     /// Opens it for these users; the first has uid 1.
     pub fn open(login_names: &[&str], cipher: Cipher) -> Museum {
+        Museum::open_with(&login_names.iter().map(|name| (*name, PWD)).collect::<Vec<_>>(), cipher)
+    }
+
+    /// The same for users with passwords of their own.
+    pub fn open_with(users: &[(&str, &str)], cipher: Cipher) -> Museum {
         let database = rusqlite::Connection::open_in_memory().expect("a database in memory");
         let table = "CREATE TABLE users (id INTEGER PRIMARY KEY, loginName TEXT, pwd TEXT)";
         database.execute(table, []).expect("a table");
-        for name in login_names {
-            let row = (name, hex(&md5(PWD.as_bytes())));
+        for (name, pwd) in users {
+            let row = (name, hex(&md5(pwd.as_bytes())));
             database.execute("INSERT INTO users (loginName, pwd) VALUES (?, ?)", row).expect("a row");
         }
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (sender, events) = channel();
         let (database, online_users) = (Mutex::new(database), Mutex::default());
-        let hall = Arc::new(Hall { cipher, database, online_users, events: sender });
-        thread::spawn(move || {
-            for connection in listener.incoming().map_while(Result::ok) {
-                let hall = hall.clone();
-                thread::spawn(move || hall.serve(connection));
-            }
-        });
+        let hall: &Hall = Box::leak(Box::new(Hall { cipher, database, online_users, events: sender }));
+        let serve = |client| _ = thread::spawn(|| hall.serve(client));
+        thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(serve));
         Museum { address, events }
     }
 }
 
 impl Hall {
     /// Fig. 6-7: each recv is deciphered and parsed as if it were one message.
-    fn serve(&self, mut connection: TcpStream) {
+    fn serve(&self, mut client: TcpStream) {
         let mut buffer = [0; 1024];
-        while let Ok(count @ 1..) = connection.read(&mut buffer) {
-            self.tell(Event::Recv(count));
-            let Some(message) = self.cipher.open(&buffer[..count]) else {
-                self.tell(Event::BadJson);
-                continue;
-            };
-            match message["type"].as_str() {
-                Some("LOGIN") => self.login(&message, &connection),
-                Some("CHAT_SEND_MSG") => self.chat_send_msg(&message),
-                _ => {}
+        while let Ok(count @ 1..) = client.read(&mut buffer) {
+            let _ = self.events.send(Event::Recv(count));
+            match self.cipher.open(&buffer[..count]) {
+                None => _ = self.events.send(Event::BadJson),
+                Some(sent) if sent["type"] == "LOGIN" => self.answer(self.login(&sent, &client), &client),
+                Some(sent) if sent["type"] == "SEARCH" => self.answer(self.search(&sent), &client),
+                Some(sent) if sent["type"] == "CHAT_SEND_MSG" => self.chat_send_msg(&sent),
+                Some(_) => {}
             }
         }
     }
 
-    fn login(&self, message: &Value, mut connection: &TcpStream) {
+    fn login(&self, message: &Value, client: &TcpStream) -> rusqlite::Result<Value> {
         let name = message["loginName"].as_str().unwrap_or_default();
         let pwd = hex(&md5(message["pwd"].as_str().unwrap_or_default().as_bytes()));
         let query = format!("SELECT id, loginName FROM users WHERE loginName = '{name}' AND pwd = '{pwd}'");
+        let users = self.select(&query)?;
+        let Some((uid, name)) = users.first() else { return Ok(json!({"type": "ERROR"})) };
+        let theirs = client.try_clone().expect("a clone");
+        self.online_users.lock().expect("no panic").insert((*uid).into(), theirs);
+        let _ = self.events.send(Event::LoggedIn(name.clone()));
+        Ok(json!({"type": "LOGIN_OK", "uid": uid}))
+    }
+
+    /// searchUserByLoginname, here a message.
+    fn search(&self, message: &Value) -> rusqlite::Result<Value> {
+        let text = message["text"].as_str().unwrap_or_default();
+        let query = format!("SELECT id, loginName FROM users WHERE loginName LIKE '%{text}%'");
+        let users = self.select(&query)?;
+        Ok(json!({"type": "FOUND", "names": users.iter().map(|(_, name)| name).collect::<Vec<_>>()}))
+    }
+
+    fn select(&self, query: &str) -> rusqlite::Result<Vec<(u32, String)>> {
         let database = self.database.lock().expect("no panic");
-        let user: Result<(u32, String), _> = database.query_row(&query, [], |row| row.try_into());
-        drop(database);
-        let answer = match &user {
-            Ok((uid, _)) => json!({"type": "LOGIN_OK", "uid": uid}),
-            Err(_) => json!({"type": "ERROR"}),
-        };
-        if let Ok((uid, name)) = user {
-            let theirs = connection.try_clone().expect("a clone");
-            self.online_users.lock().expect("no panic").insert(uid.into(), theirs);
-            self.tell(Event::LoggedIn(name));
-        }
-        let _ = connection.write_all(&self.cipher.seal(&answer.to_string())); // who left does not hear it
+        database.prepare(query)?.query_map([], |row| row.try_into())?.collect()
+    }
+
+    fn answer(&self, answer: rusqlite::Result<Value>, mut client: &TcpStream) {
+        let answer = answer.unwrap_or_else(|error| json!({"type": "ERROR", "text": error.to_string()}));
+        let _ = client.write_all(&self.cipher.seal(&answer.to_string())); // who left does not hear it
     }
 
     /// Sends a message on, from whomever it says that it is.
     fn chat_send_msg(&self, message: &Value) {
-        let (from_id, to_id) = (message["fromId"].as_u64(), message["toId"].as_u64());
-        let (Some(from_id), Some(to_id)) = (from_id, to_id) else { return };
+        let [Some(from_id), Some(to_id)] = ["fromId", "toId"].map(|id| message[id].as_u64()) else { return };
         let text = message["msgText"].as_str().unwrap_or_default();
         if let Some(mut theirs) = self.online_users.lock().expect("no panic").get(&to_id) {
             let _ = theirs.write_all(&self.cipher.chat_send_msg(from_id, to_id, text));
-            self.tell(Event::Delivered(to_id, text.to_owned()));
+            let _ = self.events.send(Event::Delivered(to_id, text.to_owned()));
         }
-    }
-
-    fn tell(&self, event: Event) {
-        let _ = self.events.send(event); // the check may have seen enough
     }
 }
 
@@ -180,16 +183,14 @@ impl Cipher {
                 let keys = key_schedule(&key);
                 let (blocks, []) = bytes.as_chunks::<8>() else { return None };
                 let clear = |block: &[u8; 8]| decrypt_block(&keys, u64::from_be_bytes(*block)).to_be_bytes();
-                let bytes: Vec<u8> = blocks.iter().flat_map(clear).collect();
-                let end = bytes.iter().rposition(|byte| *byte != 0)? + 1;
-                serde_json::from_slice(&bytes[..end]).ok()
+                let json = String::from_utf8(blocks.iter().flat_map(clear).collect()).ok()?;
+                serde_json::from_str(json.trim_end_matches('\0')).ok()
             }
             Cipher::Cbc(key) => {
-                let Some(at) = bytes.iter().position(|byte| *byte == b'\n') else {
-                    return serde_json::from_slice(bytes).ok();
-                };
-                let mut message: Value = serde_json::from_slice(&bytes[..at]).ok()?;
-                let (iv, text) = bytes[at + 1..].split_first_chunk()?;
+                let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
+                let mut message: Value = serde_json::from_slice(parts.next()?).ok()?;
+                let Some(sealed) = parts.next() else { return Some(message) };
+                let (iv, text) = sealed.split_first_chunk()?;
                 let text = cbc_decrypt(&key_schedule(&key), iv, text)?;
                 message["msgText"] = String::from_utf8_lossy(&text).into();
                 Some(message)
