@@ -88,6 +88,7 @@ fn a3_an_honest_relay_carries_both_ways_at_once_and_both_ends() {
         expect("a3", &sent, alice.numbers(direction), (0..count).collect());
     }
     alice.leave();
+    place.cut_short();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! Start with `Place::attack`.
 
 use std::io::ErrorKind::{TimedOut, WouldBlock};
+use std::io::Write;
 use std::iter::from_fn;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
@@ -12,7 +13,7 @@ use minim::{limits::MAX_FRAME, wire::LENGTH_SIZE, wire::frame_length};
 use serde_json::{Value, json};
 
 use crate::common::peer::{Peer, password};
-use crate::common::{DEADLINE, PASSPHRASE, Server};
+use crate::common::{DEADLINE, PASSPHRASE, Server, connect, read_to_end};
 use crate::work::{self, Direction};
 
 /// The id of a test. However it fails, in the harness too, its last line says where the contract is written.
@@ -179,6 +180,28 @@ impl Place {
         Victim { id, peer: hello.expect("looked at"), seen, instead, relayed }
     }
 
+    /// Clients that end within their hello, and within a frame: so does the server's side, and `meddle` is asked about nothing.
+    pub fn cut_short(&self) {
+        let id = self.contract.0;
+        let mut half = self.stranger();
+        let frame = half.peer.seal(b"{}");
+        half.peer.send_raw(&frame[..20]).expect("relay reads");
+        half.peer.stream.shutdown(Shutdown::Write).expect("an end");
+        expect(id, "20 bytes of a frame, then the end (what the client hears)", &half.hears()[..], "the end");
+        expect(id, "the same (how many frames meddle was given)", half.frames().len(), 0);
+        half.leave();
+        let (address, relayed) = relays(self.server.chat, 1, |_, _, frame| vec![frame]);
+        let mut client = connect(address);
+        client.write_all(b"MINIM/1\n12").and_then(|()| client.shutdown(Shutdown::Write)).expect("an end");
+        expect(
+            id,
+            "10 bytes of a hello, then the end (what the client hears)",
+            read_to_end(&mut client),
+            vec![],
+        );
+        expect(id, "the same: relay returns", relayed.recv_timeout(DEADLINE), Ok(()));
+    }
+
     /// Alice: LOGIN is sent; LOGIN_OK and FRIEND_STATE of Bob have come.
     pub fn alice(&self) -> Victim {
         let mut alice = self.stranger();
@@ -186,7 +209,13 @@ impl Place {
         alice.peer.send(
             json!({"type": "LOGIN", "clientNo": client_no, "loginName": "alice", "pwd": password("alice")}),
         );
-        expect(alice.id, "LOGIN by Alice, over relay (what she hears)", &alice.hears()[..], "LOGIN_OK");
+        let heard = alice.hears();
+        let given = alice.frames().first().map_or("nothing".to_owned(), |frame| {
+            let announced = frame.first_chunk().map(|length| u32::from_be_bytes(*length));
+            format!("{} bytes that announce {announced:?} behind the length", frame.len())
+        });
+        let sent = format!("LOGIN by Alice, over relay; meddle was given {given} (what she hears)");
+        expect(alice.id, &sent, &heard[..], "LOGIN_OK");
         alice.peer.expect("FRIEND_STATE");
         alice
     }
