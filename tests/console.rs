@@ -423,9 +423,9 @@ fn a_connection_on_which_nothing_comes_any_more_is_noticed_though_nobody_types()
     friends(&server);
     let relay = Relay::start(server.chat);
     let port = relay.address.port().to_string();
-    let mut bob = talking(&server, &["--chatPort", &port, "--patience", "0.05"], "bob", "alice");
+    let mut bob = talking(&server, &["--chatPort", &port, "--patience", "0.1"], "bob", "alice");
     relay.mute(); // as when the computer has slept while the router forgot the connection
-    bob.expect("! connection lost (no answer), trying again in 0.05 s");
+    bob.expect("! connection lost (no answer), trying again in 0.1 s");
     bob.expect("* connected again, logged in as bob");
 }
 
