@@ -21,7 +21,8 @@ use crate::md5_check::random_bytes;
 use crate::socket::{self, Socket};
 use crate::trace::{body_row, frame_rows, kind};
 use crate::wire::{
-    self, IV_SIZE, LENGTH_SIZE, MAC_SIZE, MAGIC, NONCE_SIZE, Receiver, Secret, receive_exactly,
+    self, CLIENT_HELLO, IV_SIZE, LENGTH_SIZE, MAC_SIZE, MAGIC, NONCE_SIZE, Receiver, SERVER_HELLO, Secret,
+    receive_exactly,
 };
 
 /// What happens to one frame.
@@ -138,12 +139,12 @@ fn named(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<
     thread::Builder::new().name(name).spawn(body).map(drop)
 }
 
-/// One connection: the hello of both ends is passed on and gives the keys; then each direction has a thread.
+/// One connection: the hello gives the keys; then each direction has a thread.
 fn relay(tap: &Arc<Tap>, connection: u64, client: Arc<Socket>) -> Result<(), String> {
     let config = &tap.config;
     let deadline = config.deadline(LOGIN_DEADLINE);
     let text = |error: std::io::Error| error.to_string();
-    let mut client_hello = [0; MAGIC.len() + NONCE_SIZE];
+    let mut client_hello = [0; CLIENT_HELLO];
     receive_exactly(&client, &mut client_hello, deadline).map_err(|_| "the client left before its hello")?;
 
     let address = SocketAddr::new(config.server_ip, config.chat_port);
@@ -151,7 +152,7 @@ fn relay(tap: &Arc<Tap>, connection: u64, client: Arc<Socket>) -> Result<(), Str
     let server = socket::connect(address, limit, &name, &config.trace);
     let server = Arc::new(server.map_err(|error| format!("cannot connect to {address}: {error}"))?);
     server.send(&client_hello, deadline).map_err(text)?;
-    let mut server_hello = [0; MAGIC.len() + NONCE_SIZE + MAC_SIZE];
+    let mut server_hello = [0; SERVER_HELLO];
     receive_exactly(&server, &mut server_hello, deadline)
         .map_err(|_| "the server closed before its hello")?;
     client.send(&server_hello, deadline).map_err(text)?;
@@ -163,7 +164,7 @@ fn relay(tap: &Arc<Tap>, connection: u64, client: Arc<Socket>) -> Result<(), Str
     };
     let knows = secret.derive("server proof") == *proof;
     let said = if knows { "the passphrase is right" } else { "another passphrase: nothing can be read" };
-    tap.say(&format!("{connection}: hello passed on; {said}"));
+    tap.say(&format!("{connection}: hello: {said}"));
 
     let (mut of_client, mut of_server) = (secret.receiver("client"), secret.receiver("server"));
     of_client.after_login();

@@ -29,6 +29,10 @@ pub const LENGTH_SIZE: usize = 4;
 pub const IV_SIZE: usize = 8;
 /// Bytes of a MAC, and of the server's proof.
 pub const MAC_SIZE: usize = 16;
+/// Bytes of the client's half of the hello.
+pub const CLIENT_HELLO: usize = MAGIC.len() + NONCE_SIZE;
+/// Bytes of the server's half.
+pub const SERVER_HELLO: usize = CLIENT_HELLO + MAC_SIZE;
 /// What `length` counts beside the ciphertext: IV and MAC.
 pub const FRAME_OVERHEAD: usize = IV_SIZE + MAC_SIZE;
 
@@ -37,7 +41,7 @@ pub const FRAME_OVERHEAD: usize = IV_SIZE + MAC_SIZE;
 pub enum Error {
     /// The first bytes are not `MAGIC`; here they are, as many as came.
     NotMinim(Vec<u8>),
-    /// The server's proof is wrong: it has another passphrase.
+    /// The server's proof is wrong: it has another passphrase, or somebody changed the hello on its way.
     OtherPassphrase,
     /// A frame announces a length below 32, no multiple of 8, or above the limit (all in bytes).
     FrameLength {
@@ -57,7 +61,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Error::NotMinim(_) => write!(f, "the peer does not begin with MINIM/1"),
+            Error::NotMinim(_) => {
+                write!(f, "the peer does not begin with {}", MAGIC.trim_ascii().escape_ascii())
+            }
             Error::OtherPassphrase => write!(f, "the server has another passphrase"),
             Error::FrameLength { announced, limit } => {
                 write!(f, "a frame announces {announced} bytes: no multiple of 8 from 32 to {limit}")
@@ -92,7 +98,7 @@ impl Error {
     }
 }
 
-/// Both halves of the hello at the client: sends magic and nonce, checks the server's proof.
+/// Both halves of the hello at the client: sends its part, checks the server's proof.
 pub fn hello_as_client(
     socket: &Socket,
     passphrase: &[u8],
@@ -102,7 +108,7 @@ pub fn hello_as_client(
     let note = hello_note(socket, &[("clientNonce", &client_nonce)]);
     socket.send_noted(&[&MAGIC[..], &client_nonce].concat(), deadline, &note)?;
 
-    let mut hello = [0; MAGIC.len() + NONCE_SIZE + MAC_SIZE];
+    let mut hello = [0; SERVER_HELLO];
     receive_hello(socket, &mut hello, deadline)?;
     let (server_nonce, proof) = hello[MAGIC.len()..].split_at(NONCE_SIZE);
     let mut note = hello_note(socket, &[("serverNonce", server_nonce), ("proof", proof)]);
@@ -123,7 +129,7 @@ pub fn hello_as_server(
     passphrase: &[u8],
     deadline: Instant,
 ) -> Result<(Sender, Receiver), Error> {
-    let mut hello = [0; MAGIC.len() + NONCE_SIZE];
+    let mut hello = [0; CLIENT_HELLO];
     receive_hello(socket, &mut hello, deadline)?;
     let client_nonce = &hello[MAGIC.len()..];
     socket.note(&hello_note(socket, &[("clientNonce", client_nonce)]));

@@ -18,6 +18,7 @@ use minim::server::online::Outbox;
 use minim::server::sessions::Brake;
 use minim::socket;
 use minim::trace::Trace;
+use minim::wire::MAGIC;
 use serde_json::{Value, json};
 
 /// Messages of one type that came and were put aside.
@@ -493,7 +494,7 @@ fn silent_and_dribbling_strangers_hold_up_nobody_and_are_all_gone_at_the_deadlin
     let mut silent: Vec<_> = (0..200).map(|_| connect(server.chat)).collect();
     let mut dribbling: Vec<_> = (0..50).map(|_| connect(server.chat)).collect();
     for stream in &mut dribbling {
-        stream.write_all(b"MINIM/1\n0").unwrap();
+        stream.write_all(&[&MAGIC[..], b"0"].concat()).unwrap();
     }
     let start = Instant::now();
     server.log_in("alice").fence();

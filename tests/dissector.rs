@@ -16,6 +16,7 @@ use std::thread;
 use common::peer::Peer;
 use common::{PASSPHRASE, Server};
 use minim::md5_check::hex;
+use minim::wire::{CLIENT_HELLO, MAGIC, SERVER_HELLO};
 use serde_json::json;
 
 /// Bytes that passed: on which connection, whether from the server, and what.
@@ -195,7 +196,7 @@ fn tshark_sees_the_frames_that_were_sent_each_part_in_its_place() {
         for (connection, is_server, bytes) in passed.lock().expect("no panic").iter() {
             let key = (connection + offset, *is_server);
             sent.entry(key).or_insert_with(Vec::new).extend(bytes);
-            let is_ours = sent.get(&(key.0, false)).is_some_and(|bytes| bytes.starts_with(b"MINIM/1\n"));
+            let is_ours = sent.get(&(key.0, false)).is_some_and(|bytes| bytes.starts_with(&MAGIC));
             let mut rest = &bytes[..];
             if !is_ours {
                 capture.segment(key.0, *is_server, port, rest); // how HTTP is cut is not our affair
@@ -214,11 +215,12 @@ fn tshark_sees_the_frames_that_were_sent_each_part_in_its_place() {
 
     let mut expected = Vec::new();
     for ((connection, is_server), bytes) in &sent {
-        if !bytes.starts_with(b"MINIM/1\n") {
+        if !bytes.starts_with(&MAGIC) {
             continue; // plain HTTP
         }
         let direction = if *is_server { "server" } else { "client" };
-        for (number, frame) in frames(bytes, if *is_server { 40 } else { 24 }).iter().enumerate() {
+        let hello = if *is_server { SERVER_HELLO } else { CLIENT_HELLO };
+        for (number, frame) in frames(bytes, hello).iter().enumerate() {
             let (length, mac) = (frame.len() - 4, frame.len() - 16);
             let parts = [&frame[4..12], &frame[12..mac], &frame[mac..]].map(hex).join("\t");
             expected.push(format!("{}\t{direction}\t{number}\t{length}\t{parts}", 40_000 + connection));
@@ -230,7 +232,7 @@ fn tshark_sees_the_frames_that_were_sent_each_part_in_its_place() {
     // One segment that ends a frame and holds all that come behind it.
     let mut other_cut = Capture::new();
     for ((connection, is_server), bytes) in &sent {
-        if bytes.starts_with(b"MINIM/1\n") {
+        if bytes.starts_with(&MAGIC) {
             let (start, rest) = bytes.split_at(50);
             let port = if *connection < 1000 { 8888 } else { 8080 };
             other_cut.segment(*connection, *is_server, port, start);
@@ -242,7 +244,7 @@ fn tshark_sees_the_frames_that_were_sent_each_part_in_its_place() {
     assert_eq!(frames_seen(&other_file), expected);
     assert_eq!(tshark(&file, &["-Y", "_ws.malformed || minim.length.bad"]), "", "nothing is malformed");
     let hellos = tshark(&file, &["-Y", "minim.proof", "-T", "fields", "-e", "minim.serverNonce"]);
-    let sealed = sent.iter().filter(|((_, is_server), bytes)| *is_server && bytes.starts_with(b"MINIM/1\n"));
+    let sealed = sent.iter().filter(|((_, is_server), bytes)| *is_server && bytes.starts_with(&MAGIC));
     assert_eq!(hellos.lines().count(), sealed.count());
     assert_eq!(
         tshark(&file, &["-Y", "http.request", "-T", "fields", "-e", "http.request.uri"]).trim(),

@@ -9,6 +9,7 @@ use std::net::Shutdown;
 
 use common::peer::{Peer, expect_error};
 use common::{Server, connect, read_to_end};
+use minim::wire::MAGIC;
 use serde_json::{Value, json};
 
 /// A message to `to` as a body, with the given number.
@@ -226,7 +227,7 @@ fn two_hundred_connections_of_random_bytes_cost_nobody_anything() {
     let mut state = 0x2545_f491_4f6c_dd1d_u64; // xorshift: the same bytes in every run
     for number in 0..200 {
         let mut stream = connect(server.chat);
-        let mut bytes: Vec<u8> = if number % 2 == 0 { b"MINIM/1\n".to_vec() } else { Vec::new() };
+        let mut bytes: Vec<u8> = if number % 2 == 0 { MAGIC.to_vec() } else { Vec::new() };
         for _ in 0..40 + number {
             state ^= state << 13;
             state ^= state >> 7;
@@ -245,9 +246,10 @@ fn two_hundred_connections_of_random_bytes_cost_nobody_anything() {
 #[test]
 fn a_peer_that_does_not_begin_with_the_magic_is_closed_and_http_is_answered() {
     let server = Server::start();
-    for hello in
-        ["MINIM/2\n0123456789abcdef", "MINIM/1\r0123456789abcdef", "minim/1\n0123456789abcdef", "\x16\x03"]
-    {
+    let magic = String::from_utf8(MAGIC.to_vec()).expect("ASCII");
+    let other_version = magic.replace(|letter: char| letter.is_numeric(), "9");
+    for start in [&other_version, &magic.replace('\n', "\r"), &magic.to_lowercase(), "\x16\x03"] {
+        let hello = format!("{start}0123456789abcdef");
         let mut stream = connect(server.chat);
         stream.write_all(hello.as_bytes()).unwrap();
         assert_eq!(read_to_end(&mut stream), b"", "{hello:?}");

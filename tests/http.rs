@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use common::peer::{Peer, expect_error, password};
 use common::{PASSPHRASE, Server, connect, dribble, read_to_end};
+use minim::wire::MAGIC;
 use serde_json::{Value, json};
 
 /// One request with these header lines and this body; status, head and JSON of the answer.
@@ -560,7 +561,7 @@ fn silent_and_dribbling_http_connections_end_and_keep_nobody_out() {
     begun.write_all(b"GET /check").unwrap();
     let mut dribbling = connect(server.http);
     let mut magic = connect(server.http);
-    magic.write_all(b"MINIM/1").unwrap();
+    magic.write_all(&MAGIC[..7]).unwrap();
     assert_eq!(server.get("/checkLoginName?loginName=a", None)["ok"], true);
     let (answer, time) = dribble(&mut dribbling, b'G');
     assert!(answer.starts_with(b"HTTP/1.1 408 "), "{answer:?}");

@@ -14,13 +14,14 @@ use std::net::{Shutdown, SocketAddr};
 use std::thread;
 
 use common::{Server, connect};
+use minim::wire::MAGIC;
 
 const REQUESTS: usize = 100_000;
 const THREADS: usize = 8;
 /// Before memory is measured first: threads and caches are there then.
 const WARM_UP: usize = 4_000;
 
-/// Requests of all kinds; SID stands for that of a session.
+/// Requests of all kinds; SID stands for that of a session, MAGIC for what a hello begins with.
 const WHOLE: [&str; 14] = [
     "GET /checkLoginName?loginName=bob HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "GET /getFriendsById HTTP/1.1\r\nHost: localhost\r\nCookie: sid=SID\r\nConnection: close\r\n\r\n",
@@ -35,7 +36,7 @@ const WHOLE: [&str; 14] = [
     "GET /getChatRecords?isFriend=false&toId=1&text=%27%25_&limit=100 HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: sid=SID\r\n\r\n",
     "POST /createGroup HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\nCookie: sid=SID\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"gname\":\"a\"}",
     "GET /getNoHandleMessages?type=REQUEST HTTP/1.0\r\nCookie: sid=SID\r\n\r\n",
-    "MINIM/1\nabcdefghijklmnop\0\0\0\x28aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "MAGICabcdefghijklmnop\0\0\0\x28aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 ];
 
 /// Octets that mean something somewhere in a request, or must not stand there.
@@ -53,7 +54,10 @@ impl Chance {
     }
 
     fn request(&mut self, sid: &str) -> Vec<u8> {
-        let whole = |chance: &mut Chance| WHOLE[chance.below(WHOLE.len())].replace("SID", sid).into_bytes();
+        let magic = String::from_utf8_lossy(&MAGIC);
+        let whole = |chance: &mut Chance| {
+            WHOLE[chance.below(WHOLE.len())].replace("SID", sid).replace("MAGIC", &magic).into_bytes()
+        };
         let mut octets = whole(self);
         for _ in 0..self.below(5) {
             let (at, length) = (self.below(octets.len()), 1 + self.below(12));
@@ -91,8 +95,7 @@ fn storm(address: SocketAddr, sid: &str, seed: u64, requests: usize) {
     for _ in 0..requests {
         let request = chance.request(sid);
         let answer = exchange(address, &request);
-        let is_http =
-            answer.is_empty() || answer.starts_with(b"HTTP/1.1 ") || answer.starts_with(b"MINIM/1\n");
+        let is_http = answer.is_empty() || answer.starts_with(b"HTTP/1.1 ") || answer.starts_with(&MAGIC);
         let is_panic = answer.starts_with(b"HTTP/1.1 500");
         assert!(is_http && !is_panic, "{}\n{}", request.escape_ascii(), answer.escape_ascii());
     }

@@ -67,22 +67,22 @@ fn on<'a>(calls: &'a [Line], socket: &str) -> Vec<(&'a str, &'a str, &'a str)> {
     calls.iter().filter_map(parts).collect()
 }
 
-fn bytes(field: &str) -> Vec<u8> {
-    (0..field.len()).step_by(2).map(|at| u8::from_str_radix(&field[at..at + 2], 16).expect("hex")).collect()
-}
+/// What both ends know, with the nonces of the worked example of PROTOCOL.md.
+const SECRET: Secret = Secret {
+    passphrase: b"hfut",
+    client_nonce: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15],
+    server_nonce: &[16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31],
+};
 
-/// The frame of the design's worked example, with its nonces, IV and number, in its parts.
+/// The second frame of the client, with an IV that is given, in its parts.
 #[test]
-fn the_parts_and_rounds_of_a_frame_are_the_worked_example() {
-    let (client_nonce, server_nonce) =
-        (bytes("000102030405060708090a0b0c0d0e0f"), bytes("101112131415161718191a1b1c1d1e1f"));
-    let secret = Secret { passphrase: b"hfut", client_nonce: &client_nonce, server_nonce: &server_nonce };
+fn the_parts_and_rounds_of_a_frame_are_the_published_ones() {
     let body = r#"{"type":"CHAT_SEND_MSG","clientNo":2,"isFriend":true,"toId":2,"sendTime":1684500000000,"msgType":"TEXT","msgText":"你好"}"#;
-    let mut sender = secret.sender("client");
+    let mut sender = SECRET.sender("client");
     sender.seal(b"{}"); // LOGIN was number 0
     let frame = sender.seal_with([0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf], body.as_bytes());
 
-    let keys = minim::des::key_schedule(secret.derive("client key").first_chunk().expect("8 of 16 bytes"));
+    let keys = minim::des::key_schedule(SECRET.derive("client key").first_chunk().expect("8 of 16 bytes"));
     let shown = |is_out| {
         let body = Ok(body.as_bytes().to_vec());
         let frame = Frame { number: 1, is_out, parts: wire::parts(&frame), body };
@@ -126,15 +126,14 @@ fn the_parts_and_rounds_of_a_frame_are_the_worked_example() {
 /// A long ciphertext and a long body are cut, and how much is missing is said; so are the raw bytes of a chunk.
 #[test]
 fn what_is_long_is_cut_and_says_so() {
-    let secret = Secret { passphrase: b"hfut", client_nonce: &[1; 16], server_nonce: &[2; 16] };
-    let keys = minim::des::key_schedule(secret.derive("client key").first_chunk().expect("8 of 16 bytes"));
+    let keys = minim::des::key_schedule(SECRET.derive("client key").first_chunk().expect("8 of 16 bytes"));
     let long = format!(r#"{{"type":"CHAT_SEND_MSG","msgText":"{}"}}"#, "x".repeat(5_000));
     let chunk = [&br#"{"type":"FILE_CHUNK","offset":0}"#[..], b"\n", &[0xff; 1_000]].concat();
     for (body, ciphertext, end) in [
         (long.as_bytes(), "C ... 609 blocks more", "x ... 941 bytes more"),
         (&chunk, "C ... 109 blocks more", r#"B {"type":"FILE_CHUNK","offset":0} + 1000 raw bytes"#),
     ] {
-        let frame = secret.sender("client").seal(body);
+        let frame = SECRET.sender("client").seal(body);
         let body = Ok(body.to_vec());
         let frame = Frame { number: 0, is_out: true, parts: wire::parts(&frame), body };
         let rows = trace::frames(Level::Frames, &keys, &[frame], &mut View::Chat).rows;
@@ -224,7 +223,9 @@ fn the_five_steps_of_the_server_and_the_four_of_the_client_stand_there_by_name()
     assert!(listener[2].2.starts_with("1 from 127.0.0.1:"), "{:?}", listener[2]);
     let first = on(&server, "1");
     assert_eq!(names(&first)[..2], ["recv", "send"]);
-    assert_eq!((first[0], first[1]), (("recv", "24 wanted", "24"), ("send", "40 bytes", "40")));
+    let (came, sent) = (wire::CLIENT_HELLO.to_string(), wire::SERVER_HELLO.to_string());
+    let (wanted, bytes) = (format!("{came} wanted"), format!("{sent} bytes"));
+    assert_eq!((first[0], first[1]), (("recv", &*wanted, &*came), ("send", &*bytes, &*sent)));
     assert_eq!(first.last(), Some(&("close", "", "ok")));
 
     let connection = on(&alice, "C");
@@ -325,8 +326,8 @@ fn what_is_cut_or_wrong_says_so() {
     assert!(parts.iter().any(|part| part.starts_with("M ") && part.ends_with("   wrong")), "{parts:#?}");
     assert!(parts.iter().any(|part| part.starts_with("L ffffffff  ") && part.ends_with(" = 4294967295")));
     for note in [
-        "hello: HTTP, not MINIM/1",
-        "hello: not MINIM/1; the peer is told nothing",
+        "hello: HTTP, which has a port of its own",
+        &format!("hello: {}; the peer is told nothing", wire::Error::NotMinim(Vec::new())),
         "frame 0 in: no type",
         "frame 1 in PING: MAC right",
         "frame 2 in: no type",
@@ -415,9 +416,8 @@ fn plain_http_is_shown_by_its_lines_and_its_query_only_with_frames() {
         let mut server = Server::with(&["--trace", level]);
         let request = "GET /register?loginName=dora&pwd=123456&username=D&sex=0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         let mut stream = TcpStream::connect(server.http).expect("a connection");
-        for (piece, taken) in
-            [(&request[..40], "= 16"), (&request[40..75], "= 35"), (&request[75..], "response out")]
-        {
+        let (first, rest) = request.split_at(wire::CLIENT_HELLO + 16); // it might become a hello
+        for (piece, taken) in [(first, "= 16"), (&rest[..35], "= 35"), (&rest[35..], "response out")] {
             stream.write_all(piece.as_bytes()).expect("sent");
             server.program.expect_error(taken); // no call brings two pieces
         }

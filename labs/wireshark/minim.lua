@@ -1,11 +1,10 @@
 -- minim in Wireshark: hello, frames in their four parts with direction and number, the sealed HTTP port, datagrams.
 --
--- How to use it: labs/wireshark/README.md. What the parts are: PROTOCOL.md, 2, 3 and 6. Nothing is decrypted here: that needs
--- the passphrase, and is what `minim tap` shows.
+-- How to use it: labs/wireshark/README.md. What the parts are: PROTOCOL.md, 2, 3 and 6. Nothing is decrypted here:
+-- `minim tap` does that.
 
 local MAGIC = "MINIM/1\n"
-local NONCE, PROOF = 16, 16 -- bytes
-local LENGTH, IV, MAC = 4, 8, 16
+local LENGTH, IV, MAC = 4, 8, 16 -- bytes
 local MAX_FRAME = 1024 * 1024
 
 local minim = Proto("minim", "minim")
@@ -24,6 +23,11 @@ local f = {
     mac = ProtoField.bytes("minim.mac", "MAC"),
 }
 minim.fields = f
+-- What stands behind MAGIC: field and bytes of each part.
+local HELLO = {
+    client = { { f.client_nonce, 16 } },
+    server = { { f.server_nonce, 16 }, { f.proof, 16 } },
+}
 local bad_length = ProtoExpert.new("minim.length.bad", "length is no multiple of 8 from 32 to 1 MiB",
     expert.group.MALFORMED, expert.severity.ERROR)
 minim.experts = { bad_length }
@@ -47,15 +51,19 @@ local function missing(tvb, offset, size)
     return math.max(0, offset + size - tvb:len())
 end
 
--- One hello: 24 bytes from the client, 40 from the server.
+-- One hello: MAGIC and its parts.
 local function hello(tvb, offset, pinfo, tree, from_server)
-    local size = #MAGIC + NONCE + (from_server and PROOF or 0)
+    local parts = from_server and HELLO.server or HELLO.client
+    local size = #MAGIC
+    for _, part in ipairs(parts) do size = size + part[2] end
     if missing(tvb, offset, size) > 0 then return 0, missing(tvb, offset, size) end
-    local part = tree:add(minim, tvb(offset, size), "minim hello, " .. size .. " bytes")
-    part:add(f.hello, tvb(offset, #MAGIC), "MINIM/1")
-    local nonce = tvb(offset + #MAGIC, NONCE)
-    part:add(from_server and f.server_nonce or f.client_nonce, nonce)
-    if from_server then part:add(f.proof, tvb(offset + #MAGIC + NONCE, PROOF)) end
+    local shown = tree:add(minim, tvb(offset, size), "minim hello, " .. size .. " bytes")
+    shown:add(f.hello, tvb(offset, #MAGIC), MAGIC:sub(1, -2))
+    local place = offset + #MAGIC
+    for _, part in ipairs(parts) do
+        shown:add(part[1], tvb(place, part[2]))
+        place = place + part[2]
+    end
     pinfo.cols.info:append(" hello")
     return size, 0
 end

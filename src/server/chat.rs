@@ -57,7 +57,7 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
     let (sender, receiver) = match hello {
         Ok(pair) => pair,
         Err(wire::Error::NotMinim(came)) if looks_like_http(&came) => {
-            socket.note(&Note::new("hello: HTTP, not MINIM/1"));
+            socket.note(&Note::new("hello: HTTP, which has a port of its own"));
             let text = "this is minim's chat port; HTTP has another, see --httpPort";
             let response = Response::error(400, "badRequest", text, None);
             return socket
@@ -66,7 +66,7 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
         Err(wire::Error::NotMinim(came)) if came.is_empty() => {
             return socket.note(&Note::new("hello: the peer closed"));
         }
-        Err(_) => return socket.note(&Note::new("hello: not MINIM/1; the peer is told nothing")),
+        Err(error) => return socket.note(&Note::new(format!("hello: {error}; the peer is told nothing"))),
     };
     let outbox = Arc::new(Outbox::new(socket.clone()));
     let seat = server.clients.take(address, server.config.max_clients, server.config.max_clients);
