@@ -12,12 +12,13 @@ use md5::{Digest, Md5};
 pub const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/labs/variant.txt");
 
 /// The parts: lab and name, and what is drawn from; what is published stands first.
-pub const PARTS: [(&str, &[&str]); 7] = [
+pub const PARTS: [(&str, &[&str]); 8] = [
     ("lab03.msgType", &["RECALLED", "GONE", "VOID", "DELETED", "EMPTY"]),
     ("lab03.notSender", &["notSender", "notAuthor", "notYours", "otherSender"]),
     ("lab03.tooLate", &["tooLate", "tooOld", "expired", "pastWindow"]),
     ("lab03.type", &["RECALL", "RETRACT", "WITHDRAW", "REVOKE", "UNSEND"]),
     ("lab03.window", &["120", "60", "90", "180", "240"]),
+    ("lab04.nonce", &["nonce", "token", "ticket", "challenge", "once"]),
     ("lab05.msgType", &["NOTICE", "ANNOUNCE", "BULLETIN", "HEADLINE", "POSTER"]),
     ("lab09.separator", &[":", "/", "|", "~", "$"]),
 ];
