@@ -1,7 +1,8 @@
-//! `cargo test --test labs [-- NN …]`: proves the labs. `-- refresh NN` writes the patches of a lab anew where what they stand on
-//! has changed. `-- grade FOLDER` marks a student's project (grade.rs; `-- class` tries that), `-- variant NUMBER` draws what is
-//! called otherwise in a student's copy (variant.rs). `-- translations` tells a translation that is behind its English text;
-//! `-- translated FILE` marks one that was revised.
+//! `cargo test --test labs [-- NN …]`: proves the labs. `-- changed` proves those that changed since all of them were (labs/PROVED
+//! names that commit), and looks whether all patches still apply. `-- refresh NN` writes the patches of a lab anew where what they
+//! stand on has changed. `-- grade FOLDER` marks a student's project (grade.rs; `-- class` tries that), `-- variant NUMBER` draws
+//! what is called otherwise in a student's copy (variant.rs). `-- translations` tells a translation that is behind its English
+//! text; `-- translated FILE` marks one that was revised.
 //!
 //! A lab is proved when, in a fresh copy of the project, every test `aN_…` of its check is red and every guard `gN_…` green;
 //! when with `solution.patch` all are green; when each `wrong/*.patch` on top of that turns red the test that its first line
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words[..] {
         ["translations"] => translations(),
+        ["changed"] => labs().and_then(|labs| applies(&labs)).and_then(|()| prove_all(&changed()?)),
         ["translated", file] => stamp(&root().join(file)),
         ["grade", ref words @ ..] => grade::grade(words),
         ["class"] => class::class(),
@@ -83,6 +85,38 @@ fn lab(number: &str) -> Outcome<PathBuf> {
     let start = format!("{number}-");
     let found = labs()?.into_iter().find(|lab| name(lab).starts_with(&start));
     found.ok_or_else(|| format!("there is no lab {number:?}: it takes two digits, as in 01"))
+}
+
+/// The labs that changed since the commit that labs/PROVED names; all of them where what they share has changed, or where git
+/// does not know that commit.
+fn changed() -> Outcome<Vec<PathBuf>> {
+    let shared = ["labs/museum.rs", "labs/variant.rs", "labs/prove.rs", "tests/common/"];
+    let proved = read(&root().join("labs/PROVED"))?;
+    let listing = ["diff", "--name-only", proved.trim()];
+    let Ok(paths) = run(Command::new("git").args(listing).current_dir(root())) else { return labs() };
+    if paths.lines().any(|path| shared.iter().any(|shared| path.starts_with(shared))) {
+        return labs();
+    }
+    let has_changed = |lab: &PathBuf| paths.lines().any(|path| Path::new(path).starts_with(lab));
+    Ok(labs()?.into_iter().filter(has_changed).collect())
+}
+
+/// Every patch of these labs still fits what it stands on.
+fn applies(labs: &[PathBuf]) -> Outcome {
+    let scratch = Scratch::new();
+    let copy = scratch.0.join("patched");
+    copy_project(&copy)?;
+    for lab in labs {
+        let solution = lab.join("solution.patch");
+        apply(&copy, &solution, &[])?;
+        for patch in patches(&root().join(lab))? {
+            apply(&copy, &patch, &[])?;
+            apply(&copy, &patch, &["--reverse"])?;
+        }
+        apply(&copy, &solution, &["--reverse"])?;
+    }
+    println!("the patches of {} labs apply", labs.len());
+    Ok(())
 }
 
 fn names(folder: &Path) -> Outcome<Vec<String>> {
