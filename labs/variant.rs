@@ -12,7 +12,7 @@ use md5::{Digest, Md5};
 pub const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/labs/variant.txt");
 
 /// The parts: lab and name, and what is drawn from; what is published stands first.
-pub const PARTS: [(&str, &[&str]); 10] = [
+pub const PARTS: [(&str, &[&str]); 11] = [
     ("lab03.msgType", &["RECALLED", "GONE", "VOID", "DELETED", "EMPTY"]),
     ("lab03.notSender", &["notSender", "notAuthor", "notYours", "otherSender"]),
     ("lab03.tooLate", &["tooLate", "tooOld", "expired", "pastWindow"]),
@@ -22,6 +22,7 @@ pub const PARTS: [(&str, &[&str]); 10] = [
     ("lab05.msgType", &["NOTICE", "ANNOUNCE", "BULLETIN", "HEADLINE", "POSTER"]),
     ("lab09.separator", &[":", "/", "|", "~", "$"]),
     ("lab10.path", &["downloadFile", "fetchFile", "fileContent", "attachment", "getFile"]),
+    ("lab11.type", &["TYPING", "WRITING", "COMPOSING", "SCRIBBLING", "DRAFTING"]),
     (
         "lab12.order",
         &[
