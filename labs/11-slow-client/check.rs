@@ -62,13 +62,13 @@ fn flood(id: &str, server: &mut Server, meanwhile: impl FnOnce()) -> (Peer, Peer
     let body = typing(true, bob.uid).to_string();
     let (mut sent, mut gone, mut still, mut came) = (0, 0, false, vec![]);
     while !still && came.is_empty() && sent < 300 * ROUND {
-        let frames: Vec<u8> = (0..ROUND).flat_map(|_| alice.seal(body.as_bytes())).collect();
-        alice.send_raw(&frames).expect("the server reads");
-        (came, sent) = (pushed(&mut alice), sent + ROUND);
         server.program.line("/status");
         let line = server.program.expect("frames    received "); // N, sent M
         let now: u64 = line.rsplit(' ').next().and_then(|sent| sent.parse().ok()).expect("a number");
         (still, gone) = (now - gone <= 1, now);
+        let frames: Vec<u8> = (0..ROUND).flat_map(|_| alice.seal(body.as_bytes())).collect();
+        alice.send_raw(&frames).expect("the server reads");
+        (came, sent) = (pushed(&mut alice), sent + ROUND);
     }
     meanwhile();
     let what = format!("{sent} TYPINGs to Bob, who reads nothing; then Alice gets");

@@ -40,7 +40,7 @@ fn a2_a_recording_and_the_passphrase_are_not_enough() {
     let server = Server::start();
     let (address, recordings) = between(server.chat, HONEST);
     let sent = "a console's /register, recorded; then all that Mallory makes of that and the passphrase";
-    let mut alice = console(address, &[]);
+    let (mut alice, _folder) = console(address, &[]);
     alice.expect("same passphrase");
     alice.line("/register alice 123456 Alice");
     alice.finish();
@@ -62,7 +62,7 @@ fn a2_a_recording_and_the_passphrase_are_not_enough() {
 fn a3_every_connection_has_fresh_public_numbers() {
     let server = Server::start();
     let (address, recordings) = between(server.chat, HONEST);
-    let mut alice = console(address, &[]);
+    let (mut alice, _folder) = console(address, &[]);
     alice.expect("same passphrase");
     alice.line("/register alice 123456 Alice");
     (0..4).for_each(|_| alice.bytes(b"/logout\n/login alice 123456\n"));
@@ -167,7 +167,7 @@ fn a7_a_client_and_a_server_written_from_the_handout_are_understood() {
     let (end, code, said) = meet(PASSPHRASE, zero_first);
     expect(end.is_ok() && code == 0, "a7", sent, (end.err(), said), "a console that starts");
     let (address, streams) = listen();
-    let mut program = console(address, &[]);
+    let (mut program, _folder) = console(address, &[]);
     program.line("/login alice 123456");
     let [_, login] = [0, 1].map(|_| answer(next(&streams), PASSPHRASE, zero_first));
     let body = login.and_then(|mut end| end.receive());

@@ -184,7 +184,7 @@ fn read_part(stream: &mut TcpStream, size: usize) -> Result<Vec<u8>, String> {
 /// A connection behind its hello.
 pub struct End {
     stream: TcpStream,
-    pub sending: Keys,
+    sending: Keys,
     receiving: Keys,
 }
 
@@ -253,23 +253,24 @@ pub fn answer(
     Ok(End::new(stream, hello, passphrase, ["server", "client"], shared))
 }
 
-/// A console of the server at this address, in English, with nothing typed yet.
-pub fn console(address: SocketAddr, options: &[&str]) -> Program {
-    let port = address.port().to_string();
+/// A console of the server at this address, in English, with nothing typed yet, and the folder that it runs in.
+pub fn console(address: SocketAddr, options: &[&str]) -> (Program, Folder) {
+    let (port, folder) = (address.port().to_string(), Folder::new());
     let words = [&["client", "--chatPort", &port, "--lang", "en"], options].concat();
-    Program::start(Folder::new().path(), &words, &[])
+    (Program::start(folder.path(), &words, &[]), folder)
 }
 
 /// Starts a console and ends its input: its exit code, and what it said.
 pub fn start_console(address: SocketAddr, options: &[&str]) -> (i32, String) {
-    let (code, lines, errors) = console(address, options).finish();
+    let (program, _folder) = console(address, options);
+    let (code, lines, errors) = program.finish();
     (code, lines.join("\n") + &errors)
 }
 
 /// Starts a console that meets a server of ours, as `answer`: what came of that, the console's exit code, and what it said.
 pub fn meet(passphrase: &str, numbers: impl Fn(u64) -> (u64, u64)) -> (Result<End, String>, i32, String) {
     let (address, streams) = listen();
-    let program = console(address, &[]);
+    let (program, _folder) = console(address, &[]);
     let end = answer(next(&streams), passphrase, numbers);
     let (code, lines, errors) = program.finish();
     (end, code, lines.join("\n") + &errors)
@@ -289,7 +290,7 @@ pub struct Old {
 /// A server of MINIM/1 takes 24 bytes. Here it closes then, with the others unread, or else gives the right answer of MINIM/1.
 pub fn meet_old(passphrase: &str, answers: bool) -> Old {
     let (address, streams) = listen();
-    let program = console(address, &[]);
+    let (program, _folder) = console(address, &[]);
     let mut stream = next(&streams);
     let hello = read(&mut stream, 24).unwrap_or_else(|error| panic!("the console's hello: {error}"));
     let proof = hmac_md5(passphrase.as_bytes(), &[b"server proof", &hello[8..], &[7; 16]]);
