@@ -1,8 +1,8 @@
-//! `cargo test --test labs [-- NN …]`: proves the labs. `-- changed` proves those that changed since all of them were (labs/PROVED
-//! names that commit), and looks whether all patches still apply. `-- refresh NN` writes the patches of a lab anew where what they
-//! stand on has changed. `-- grade FOLDER` marks a student's project (grade.rs; `-- class` tries that), `-- variant NUMBER` draws
-//! what is called otherwise in a student's copy (variant.rs). `-- translations` tells a translation that is behind its English
-//! text; `-- translated FILE` marks one that was revised.
+//! `cargo test --test labs [-- NN …]`: proves the labs. `-- changed` proves those that are not as they were when they were proved
+//! (labs/PROVED keeps that), and looks whether all patches still apply. `-- refresh NN` writes the patches of a lab anew where what
+//! they stand on has changed. `-- grade FOLDER` marks a student's project (grade.rs; `-- class` tries that), `-- variant NUMBER`
+//! draws what is called otherwise in a student's copy (variant.rs). `-- translations` tells a translation that is behind its
+//! English text; `-- translated FILE` marks one that was revised.
 //!
 //! A lab is proved when, in a fresh copy of the project, every test `aN_…` of its check is red and every guard `gN_…` green;
 //! when with `solution.patch` all are green; when each `wrong/*.patch` on top of that turns red the test that its first line
@@ -87,18 +87,56 @@ fn lab(number: &str) -> Outcome<PathBuf> {
     found.ok_or_else(|| format!("there is no lab {number:?}: it takes two digits, as in 01"))
 }
 
-/// The labs that changed since the commit that labs/PROVED names; all of them where what they share has changed, or where git
-/// does not know that commit.
+/// Where each lab has a line `NN MD5`: what it consisted of when it was proved last.
+fn proved() -> PathBuf {
+    root().join("labs/PROVED")
+}
+
+/// The labs that are not as they were when they were proved.
 fn changed() -> Outcome<Vec<PathBuf>> {
-    let shared = ["labs/museum.rs", "labs/variant.rs", "labs/prove.rs", "tests/common/"];
-    let proved = read(&root().join("labs/PROVED"))?;
-    let listing = ["diff", "--name-only", proved.trim()];
-    let Ok(paths) = run(Command::new("git").args(listing).current_dir(root())) else { return labs() };
-    if paths.lines().any(|path| shared.iter().any(|shared| path.starts_with(shared))) {
-        return labs();
+    let proved = read(&proved())?;
+    let mut changed = Vec::new();
+    for lab in labs()? {
+        let line = proved_line(&lab)?;
+        if !proved.lines().any(|proved| proved == line) {
+            changed.push(lab);
+        }
     }
-    let has_changed = |lab: &PathBuf| paths.lines().any(|path| Path::new(path).starts_with(lab));
-    Ok(labs()?.into_iter().filter(has_changed).collect())
+    println!("{} labs have changed since they were proved", changed.len());
+    Ok(changed)
+}
+
+/// The line of a lab: over its files but the handouts, and what it shares with others. Not over minim itself.
+fn proved_line(lab: &Path) -> Outcome<String> {
+    let folders = [lab.to_owned(), lab.join("wrong"), PathBuf::from("tests/common")];
+    let mut files = vec![PathBuf::from("labs/museum.rs"), PathBuf::from("labs/variant.rs")];
+    for folder in folders {
+        let names = names(&root().join(&folder))?;
+        files.extend(
+            names
+                .iter()
+                .filter(|name| name.ends_with(".rs") || name.ends_with(".patch"))
+                .map(|name| folder.join(name)),
+        );
+    }
+    files.sort();
+    let mut sum = Md5::new();
+    for file in files {
+        sum.update(format!("{}\n{}", file.to_string_lossy().replace('\\', "/"), read(&root().join(&file))?));
+    }
+    Ok(format!("{} {:x}", &name(lab)[..2], sum.finalize()))
+}
+
+/// Takes down that a lab was proved as it stands.
+fn take_down(lab: &Path) -> Outcome {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _held = ONE_AT_A_TIME.lock();
+    let line = proved_line(lab)?;
+    let before = fs::read_to_string(proved()).unwrap_or_default();
+    let mut lines: BTreeSet<&str> = before.lines().filter(|other| !other.starts_with(&line[..2])).collect();
+    lines.insert(&line);
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(proved(), text).map_err(|error| format!("{}: {error}", proved().display()))
 }
 
 /// Every patch of these labs still fits what it stands on.
@@ -148,7 +186,7 @@ fn prove_all(labs: &[PathBuf]) -> Outcome {
         while let Some(lab) = waiting.lock().ok().and_then(|mut labs| labs.next()) {
             let place = Place { copy: scratch.0.join(name(lab)), built: built.clone() };
             let begun = Instant::now();
-            let outcome = prove(lab, &place);
+            let outcome = prove(lab, &place).and_then(|sentence| take_down(lab).map(|()| sentence));
             let seconds = begun.elapsed().as_secs();
             match outcome {
                 Ok(sentence) => println!("{}: {sentence}, {seconds} s", name(lab)),
