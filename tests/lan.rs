@@ -227,7 +227,7 @@ card 2 eth1 other 10.8.0.2
 ip -n pc2 route add default dev eth1
 ip -n pc3 route add default dev eth0
 on() { ip netns exec "pc$1" "$MINIM" "${@:2}" 2>&1 | sed -u "s/^/$1 /"; }
-wait_for() { until grep -q "$2" "$1"; do sleep 0.05; done; }
+wait_for() { grep -q "$2" <(tail -n +1 -F "$1" 2>/dev/null); }
 mkfifo server client
 sleep 60 >server &
 on 1 server --serverIp 0.0.0.0 --name lab <server >server.txt &

@@ -51,10 +51,8 @@ touch "$folder/again"
     done
 ) &
 
-for _ in $(seq 300); do
-    if [ -s "$folder/pid" ] && is_taken "$port"; then break; fi
-    sleep 0.1
-done
+touch "$folder/log"
+timeout 60 grep -q 'ready for connections' <(tail -n +1 -f --pid=$$ "$folder/log") || true
 is_taken "$port" || { cat "$folder/log" >&2; exit 1; }
 
 export MINIM_TEST_DATABASE=mysql://root@127.0.0.1:$port/
