@@ -92,17 +92,19 @@ fn proved() -> PathBuf {
     root().join("labs/PROVED")
 }
 
-/// The labs that are not as they were when they were proved.
+/// The labs that are not as they were when they were proved. Those that never were are named: a proof of each comes first.
 fn changed() -> Outcome<Vec<PathBuf>> {
     let proved = read(&proved())?;
-    let mut changed = Vec::new();
+    let (mut changed, mut never) = (Vec::new(), Vec::new());
     for lab in labs()? {
         let line = proved_line(&lab)?;
-        if !proved.lines().any(|proved| proved == line) {
-            changed.push(lab);
+        match proved.lines().find(|proved| proved.starts_with(&line[..2])) {
+            Some(proved) if proved == line => {}
+            Some(_) => changed.push(lab),
+            None => never.push(line[..2].to_owned()),
         }
     }
-    println!("{} labs have changed since they were proved", changed.len());
+    println!("{} labs have changed since they were proved; never proved: {}", changed.len(), never.join(" "));
     Ok(changed)
 }
 
