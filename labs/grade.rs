@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Outcome, Place, built_in, cargo, copy_project, labs, name, names, read, root, target, variant};
+use super::{
+    Outcome, Place, built_in, cargo, copy_project, labs, labs_of, name, names, read, root, target, variant,
+};
 
 /// How long a build, one test of a check, and all of the project's tests may take, times LAB_PATIENCE.
 const LIMITS: [u64; 3] = [900, 120, 1800];
@@ -42,8 +44,7 @@ pub fn grade(words: &[&str]) -> Outcome {
     let folder = folder.ok_or("grade needs a FOLDER: the student's project")?;
     let scratch = super::Scratch::new();
     let place = Place { copy: scratch.0.join("graded"), built: built_in("labs-0") };
-    let is_wanted = |lab: &PathBuf| wanted.is_empty() || wanted.contains(&&name(lab)[..2]);
-    let graded: Vec<PathBuf> = labs()?.into_iter().filter(is_wanted).collect();
+    let graded = labs_of(&wanted)?;
     let has_changed_minim = put_together(&folder, &place.copy, student, &graded)?;
 
     let mut marks = Map::new();

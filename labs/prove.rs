@@ -50,12 +50,7 @@ fn main() -> ExitCode {
         ["class"] => class::class(),
         ["variant", student] => draw(student),
         ["refresh", number] => lab(number).and_then(|lab| refresh(&lab)),
-        [] => labs().and_then(|labs| prove_all(&labs)),
-        ref numbers => numbers
-            .iter()
-            .map(|number| lab(number))
-            .collect::<Outcome<Vec<_>>>()
-            .and_then(|labs| prove_all(&labs)),
+        ref numbers => labs_of(numbers).and_then(|labs| prove_all(&labs)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -79,6 +74,11 @@ fn labs() -> Outcome<Vec<PathBuf>> {
         .collect();
     labs.sort();
     Ok(labs)
+}
+
+/// The labs with these numbers; all of them where there are none.
+fn labs_of(numbers: &[&str]) -> Outcome<Vec<PathBuf>> {
+    if numbers.is_empty() { labs() } else { numbers.iter().map(|number| lab(number)).collect() }
 }
 
 fn lab(number: &str) -> Outcome<PathBuf> {
@@ -129,14 +129,13 @@ fn proved_line(lab: &Path) -> Outcome<String> {
     Ok(format!("{} {:x}", &name(lab)[..2], sum.finalize()))
 }
 
-/// Takes down that a lab was proved as it stands.
-fn take_down(lab: &Path) -> Outcome {
+/// Takes down that a lab was proved.
+fn take_down(line: &str) -> Outcome {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _held = ONE_AT_A_TIME.lock();
-    let line = proved_line(lab)?;
     let before = fs::read_to_string(proved()).unwrap_or_default();
     let mut lines: BTreeSet<&str> = before.lines().filter(|other| !other.starts_with(&line[..2])).collect();
-    lines.insert(&line);
+    lines.insert(line);
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
     fs::write(proved(), text).map_err(|error| format!("{}: {error}", proved().display()))
 }
@@ -188,7 +187,7 @@ fn prove_all(labs: &[PathBuf]) -> Outcome {
         while let Some(lab) = waiting.lock().ok().and_then(|mut labs| labs.next()) {
             let place = Place { copy: scratch.0.join(name(lab)), built: built.clone() };
             let begun = Instant::now();
-            let outcome = prove(lab, &place).and_then(|sentence| take_down(lab).map(|()| sentence));
+            let outcome = prove(lab, &place);
             let seconds = begun.elapsed().as_secs();
             match outcome {
                 Ok(sentence) => println!("{}: {sentence}, {seconds} s", name(lab)),
@@ -228,6 +227,7 @@ impl Drop for Scratch {
 
 fn prove(lab: &Path, place: &Place) -> Outcome<String> {
     require_short(lab)?;
+    let line = proved_line(lab)?; // of what is copied: the project may change meanwhile
     copy_project(&place.copy)?;
     let before = check(lab, place, None)?;
     for (test, passed) in &before {
@@ -260,14 +260,11 @@ fn prove(lab: &Path, place: &Place) -> Outcome<String> {
         };
         apply(&place.copy, patch, &["--reverse"])?;
     }
-    match alive.first() {
-        None => Ok(format!(
-            "{} tests red before and green after, {} wrong answers killed",
-            before.len(),
-            wrong.len()
-        )),
-        Some(test) => Err(format!("no wrong answer is killed by {test}")),
+    if let Some(test) = alive.first() {
+        return Err(format!("no wrong answer is killed by {test}"));
     }
+    take_down(&line)?;
+    Ok(format!("{} tests red before and green after, {} wrong answers killed", before.len(), wrong.len()))
 }
 
 /// A lab that changes minim: it has no file to fill.
