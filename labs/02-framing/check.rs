@@ -15,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use minim::limits::MAX_FRAME;
+use minim::wire::SERVER_HELLO;
 use museum::{Cipher, Event, Museum};
 use work::{FrameError, Splitter};
 
@@ -190,7 +191,7 @@ fn g1_minim_answers_a_login_cut_at_each_byte() {
     let mut server = common::Server::with(&["--trace", "steps"]);
     server.new_user("alice");
     let mut alice = server.peer();
-    server.program.expect_error("send(2, 40 bytes)"); // the hello: what comes next is LOGIN
+    server.program.expect_error(&format!("send(2, {SERVER_HELLO} bytes)")); // the hello: what comes next is LOGIN
     for byte in alice.seal(br#"{"type":"LOGIN","clientNo":1,"loginName":"alice","pwd":"alice's password"}"#) {
         alice.send_raw(&[byte]).expect("minim reads");
         server.program.expect_error("recv(2, "); // that took it
