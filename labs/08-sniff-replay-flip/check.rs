@@ -19,7 +19,7 @@ use common::{DEADLINE, connect, read_to_end};
 use mallory::{Change, Contract, Place, expect, relays, replay};
 use minim::limits::MAX_FRAME;
 use minim::md5_check::random_bytes;
-use minim::wire::{FRAME_OVERHEAD, frame_size};
+use minim::wire::{FRAME_OVERHEAD, MAGIC, SERVER_HELLO, frame_size};
 use museum::{Cipher, Event, Museum};
 use serde_json::{Value, json};
 use work::Direction::{ToClient, ToServer};
@@ -98,11 +98,11 @@ fn a4_a_replayed_session_gets_no_frame_of_minim() {
     expect("a4", "a text by Alice", &alice.peer.say(place.bob.uid, "pay 100")["type"], &"ACK".into());
     place.bob.expect("CHAT_SEND_MSG");
     let frames = alice.frames();
-    let recording = [b"MINIM/1\n", &alice.peer.client_nonce[..], &frames[0], &frames[3]].concat();
+    let recording = [&MAGIC[..], &alice.peer.client_nonce[..], &frames[0], &frames[3]].concat();
+    let sent = "hello, LOGIN and text of Alice, by replay";
     let mut mallory = replay("a4", &recording, place.server.chat);
     let _ = mallory.shutdown(Shutdown::Write); // minim may have closed
-    let sent = "hello, LOGIN and text of Alice, by replay";
-    expect("a4", &format!("{sent} (bytes that come: a hello)"), read_to_end(&mut mallory).len(), 40);
+    expect("a4", &format!("{sent} (bytes: a hello)"), read_to_end(&mut mallory).len(), SERVER_HELLO);
     for (who, peer) in [("Alice", &mut alice.peer), ("Bob", &mut place.bob)] {
         peer.fence();
         expect("a4", &format!("{sent} (what {who} hears of it)"), peer.take_aside(), vec![]);

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use minim::{limits::MAX_FRAME, wire::LENGTH_SIZE, wire::frame_length};
+use minim::{limits::MAX_FRAME, wire::LENGTH_SIZE, wire::MAGIC, wire::frame_length};
 use serde_json::{Value, json};
 
 use crate::common::peer::{Peer, password};
@@ -192,10 +192,10 @@ impl Place {
         half.leave();
         let (address, relayed) = relays(self.server.chat, 1, |_, _, frame| vec![frame]);
         let mut client = connect(address);
-        client.write_all(b"MINIM/1\n12").and_then(|()| client.shutdown(Shutdown::Write)).expect("an end");
+        client.write_all(&MAGIC).and_then(|()| client.shutdown(Shutdown::Write)).expect("an end");
         expect(
             id,
-            "10 bytes of a hello, then the end (what the client hears)",
+            "8 bytes of a hello, then the end (what the client hears)",
             read_to_end(&mut client),
             vec![],
         );
