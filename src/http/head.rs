@@ -213,11 +213,12 @@ fn has_good_escapes(text: &str) -> bool {
 /// One line of Host, well formed (RFC 9112 §3.2); whose name it is, others decide.
 fn host(header: &Header, minor: u8) -> Result<Option<Authority>> {
     let hosts: Vec<&str> = header.all("Host").collect();
-    match hosts[..] {
-        [] if minor == 0 => Ok(None),
-        [host] if let Some(host) = Authority::parse(host) => Ok(Some(host)),
-        _ => refused(400, "a request has one Host: host or host:port"),
-    }
+    let host = match hosts[..] {
+        [] if minor == 0 => return Ok(None),
+        [host] => Authority::parse(host),
+        _ => None,
+    };
+    if host.is_some() { Ok(host) } else { refused(400, "a request has one Host: host or host:port") }
 }
 
 fn expects_continue(header: &Header) -> Result<bool> {
