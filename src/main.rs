@@ -76,7 +76,7 @@ fn start_client(mut config: Config, own: Own) -> ExitCode {
     if config.finds {
         match lan::find(&config) {
             Ok(found) => {
-                eprintln!("minim: found {} at {}", harmless_name(&found.name), found.ip);
+                warn(&format!("found {} at {}", harmless_name(&found.name), found.ip));
                 config.take(&found);
             }
             Err(reason) => return failed(&reason),
@@ -114,8 +114,11 @@ fn broadcast(config: Config, own: Own) -> ExitCode {
     }
 }
 
-/// Notices, until it is ended.
-fn listen(config: Config, _: Own) -> ExitCode {
+/// Notices, until it is ended. `--serverIp` says where the server is; here its default would hear nothing of the LAN.
+fn listen(mut config: Config, _: Own) -> ExitCode {
+    if config.server_ip.is_loopback() {
+        config.server_ip = std::net::Ipv4Addr::UNSPECIFIED.into();
+    }
     let Some(port) = config.udp_port else { return failed("there is nothing to hear: --udpPort is off") };
     let socket = match lan::open(&config, port) {
         Ok(socket) => socket,
@@ -160,12 +163,17 @@ fn print(page: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// On standard error; where nobody reads that, the exit code is left (`eprintln!` would panic).
+fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "minim: {text}");
+}
+
 fn failed(reason: &str) -> ExitCode {
-    eprintln!("minim: {reason}");
+    warn(reason);
     ExitCode::FAILURE
 }
 
 fn wrong(error: &str) -> ExitCode {
-    eprintln!("minim: {error}");
+    warn(error);
     ExitCode::from(2)
 }

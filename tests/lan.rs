@@ -239,6 +239,8 @@ wait_for client.txt "2   friends 0"
 on 3 listen >listen.txt &
 wait_for listen.txt "3 udp "
 on 3 broadcast "九点验收"
+on 2 broadcast --broadcast 10.9.0.255 "下课"
+wait_for listen.txt "下课"
 wait_for client.txt "notice from"
 wait_for listen.txt "notice from"
 on 2 client --find </dev/null || true
