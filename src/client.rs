@@ -5,30 +5,32 @@
 //! one thing after the other: nothing is shared, so nothing is locked.
 //! Rules: whoever waits for an answer to what went over the chat connection waits in `step`, so that pushes are shown and a
 //! lost connection is made again meanwhile; lines typed meanwhile are put aside. Connecting, the hello, LOGIN and HTTP are
-//! waited for where they stand, each with its deadline: nothing else happens until then. Events carry the number of their connection: those of an older one
-//! come too late. Not here: what can be typed (commands.rs), what is known of whom (conversation.rs), what is said (words.rs)
-//! and how it looks (screen.rs), HTTP (web.rs), a lost connection (away.rs). Start with `open` and `log_in`; a message begins in `send_text`.
+//! waited for where they stand, each with its deadline: nothing else happens until then. Events carry the number of their
+//! connection: those of an older one come too late. A reader is at most `EVENTS_AHEAD` messages ahead of `main`.
+//! Not here: what can be typed (commands.rs), what is known of whom (conversation.rs), what is said (words.rs) and how it
+//! looks (screen.rs), HTTP (web.rs), a lost connection (away.rs). Start with `open` and `log_in`; a message begins in
+//! `send_text`.
 
-pub mod account;
-pub mod arguments;
-pub mod away;
+mod account;
+mod arguments;
+mod away;
 pub mod carrier;
-pub mod commands;
+mod commands;
 pub mod conversation;
 pub mod downloads;
-pub mod emoji;
-pub mod files;
-pub mod groups;
-pub mod history;
-pub mod people;
+mod emoji;
+mod files;
+mod groups;
+mod history;
+mod people;
 pub mod picture;
-pub mod profile;
+mod profile;
 pub mod records;
 pub mod screen;
-pub mod settings;
-pub mod talk;
-pub mod transfers;
-pub mod web;
+mod settings;
+mod talk;
+mod transfers;
+mod web;
 pub mod width;
 pub mod words;
 
@@ -36,15 +38,15 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::channel::SealedChannel;
 use crate::clock::now_ms;
 use crate::config::Config;
-use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, IDLE_DEADLINE, LEAVE_DEADLINE, PING_AFTER};
-use crate::limits::{MAX_MSG_TEXT, MAX_UNSENT, patiently};
+use crate::limits::{ANSWER_DEADLINE, CONNECT_DEADLINE, EVENTS_AHEAD, IDLE_DEADLINE, LEAVE_DEADLINE};
+use crate::limits::{MAX_MSG_TEXT, MAX_UNSENT, PING_AFTER, patiently};
 use crate::message::{ChatSendMsg, Code, FromClient, FromServer, Refusal, encode};
 use crate::socket::{self, Socket};
 use crate::wire;
@@ -104,6 +106,8 @@ struct Connection {
     received: u64,
     /// Bytes that had come when that was last looked at, and when it was.
     heard: (u64, Instant),
+    /// One for each message that its reader is ahead of us.
+    ahead: Receiver<()>,
 }
 
 /// All that the thread `main` knows.
@@ -138,7 +142,7 @@ pub struct Client {
     failed: usize,
     /// For /wait: rows shown behind the one that it found last.
     log: VecDeque<String>,
-    /// What concealing a password is worth was said.
+    /// What concealing a password is worth was said, once a run.
     is_warned: bool,
     /// Set: it ends, with this exit code.
     exit_code: Option<u8>,
@@ -290,14 +294,14 @@ impl Client {
         let number = self.connections;
         let (socket_of_reader, to_main, patience) =
             (socket.clone(), self.to_main.clone(), self.config.patience);
+        let (one_more, ahead) = mpsc::sync_channel(EVENTS_AHEAD);
         let reader = thread::Builder::new().name("reader".to_owned());
         let started = reader.spawn(move || {
-            receive_all(number, &socket_of_reader, link.receiver, &to_main, patience);
+            receive_all(number, &socket_of_reader, link.receiver, (&to_main, &one_more), patience);
         });
+        let heard = (0, Instant::now());
         match started {
-            Ok(_) => {
-                Ok(Connection { number, socket, sender, pings: 0, received: 1, heard: (0, Instant::now()) })
-            }
+            Ok(_) => Ok(Connection { number, socket, sender, pings: 0, received: 1, heard, ahead }),
             Err(error) => Err(self.failure("noThread", &[("WHY", &error)])),
         }
     }
@@ -373,7 +377,10 @@ impl Client {
             Event::Line(line) => self.typed.push_back(line),
             Event::EndOfInput => self.input_ended = true,
             Event::Message(number, message) if current == Some(number) => {
-                self.connection.iter_mut().for_each(|connection| connection.received += 1);
+                if let Some(connection) = &mut self.connection {
+                    connection.received += 1;
+                    let _ = connection.ahead.try_recv(); // its reader may go on
+                }
                 conversation::receive(self, message);
             }
             Event::Silent(number) if current == Some(number) => self.ping(),
@@ -549,7 +556,7 @@ fn receive_all(
     number: u64,
     socket: &Socket,
     mut receiver: wire::Receiver,
-    to_main: &Sender<Event>,
+    (to_main, one_more): (&Sender<Event>, &SyncSender<()>),
     patience: f64,
 ) {
     let mut pinged_at = None; // the last byte before the silence in which PING was asked for
@@ -560,6 +567,9 @@ fn receive_all(
         let received = receiver.receive(socket, last_byte + patiently(silence, patience));
         let event = match received {
             Ok(Some(body)) => {
+                if one_more.send(()).is_err() {
+                    return; // the connection is over
+                }
                 Event::Message(number, serde_json::from_slice(&body).unwrap_or(FromServer::Unknown))
             }
             Err(error) if error.is_timeout() && !is_pinged => {

@@ -16,18 +16,19 @@ pub const HTTP_PIECE: usize = 4 * 1024;
 pub const LOGIN_DEADLINE: Duration = Duration::from_secs(10);
 /// Who has received nothing for so long sends PING. server/chat.rs, client.rs.
 pub const PING_AFTER: Duration = Duration::from_secs(30);
-/// Who has received nothing for so long closes: the other PC sleeps, or its cable is out. Same two.
+/// Who has received nothing for so long closes: the other PC sleeps, or its cable is out. Same two, client/carrier.rs.
 pub const IDLE_DEADLINE: Duration = Duration::from_secs(90);
-/// Behind a last word (KICKED, ERROR): read on for so long, so that no reset destroys it. server.rs, server/chat.rs, http/connection.rs.
+/// Behind a last word (KICKED, ERROR): read on for so long, so that no reset destroys it. server/chat.rs, server/api.rs,
+/// server/files.rs, server/operator.rs, http/connection.rs.
 pub const LINGER_DEADLINE: Duration = Duration::from_secs(1);
-/// Until a TCP connection stands. client.rs.
+/// Until a TCP connection stands. client.rs, client/carrier.rs.
 pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// Until an answer has come. client.rs.
 pub const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 /// Between two tries of `accept` when the system is out of descriptors. server.rs.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Chat connections before the hello; one more is closed at accept. server/chat.rs.
+/// Chat connections before LOGIN or RESUME; one more is closed at accept. server/chat.rs.
 pub const MAX_STRANGERS: usize = 1024;
 /// Of these at most so many from one address: one PC alone cannot keep others out. server/chat.rs.
 pub const MAX_STRANGERS_EACH: usize = MAX_STRANGERS / 2;
@@ -67,14 +68,14 @@ pub const MAX_FILE_NAME: usize = 255;
 pub const MAX_IDS: usize = 500;
 /// Ids and clientNo are smaller: a JSON number is exact up to here in every language. fields.rs.
 pub const MAX_NUMBER: u64 = 1 << 53;
-/// Bytes of a head picture. server/api.rs, server/pictures.rs.
+/// Bytes of a head picture. server/api.rs, server/pictures.rs, client/profile.rs, client/files.rs.
 pub const MAX_PICTURE: usize = 1024 * 1024;
 /// Members of a group: each of its messages is stored once for each of them. store/groups.rs.
 pub const GROUP_MEMBERS: usize = 500;
 
 /// Longest datagram, in bytes: with its headers it fits into one frame of Ethernet. socket.rs, lan.rs.
 pub const MAX_DATAGRAM: usize = 1_400;
-/// Longest text of a notice, in bytes. lan.rs.
+/// Longest text of a notice, in bytes. lan.rs, client/settings.rs.
 pub const MAX_NOTICE: usize = 1_000;
 /// Of one address one notice in this time is heard. lan.rs.
 pub const NOTICE_PAUSE: Duration = Duration::from_secs(1);
@@ -96,7 +97,7 @@ pub const SHOWN_KIND: usize = 20;
 pub const DEMO_DEADLINE: Duration = Duration::from_secs(10);
 /// Before the demo waits for Enter. demo.rs.
 pub const DEMO_QUIET: Duration = Duration::from_millis(300);
-/// Transfers of one client at the same time. client/files.rs, client/transfers.rs.
+/// Transfers of one client at the same time. client/transfers.rs.
 pub const MAX_ACTIVE: usize = 16;
 /// Pictures that are fetched by themselves in one session: who sends more fills no disk. client/files.rs.
 pub const AUTOMATIC_PICTURES: u64 = 100;
@@ -110,7 +111,7 @@ pub const RECORDS_LOOKED_AT: usize = 200;
 pub const SHOWN_FILES: usize = 50;
 /// A connection through `tap` ends after so long. tap.rs.
 pub const TAP_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Notices that a client can show again. client/settings.rs.
+/// Notices that a client can show again. client/conversation.rs.
 pub const NOTICES_KEPT: usize = 20;
 /// Characters of a client's own words that an answer repeats to it. fields.rs.
 pub const MAX_REPEATED: usize = 200;
@@ -121,7 +122,7 @@ pub const PASSWORD_ROUNDS: u32 = 10_000;
 pub const FREE_TRIES: u32 = 5;
 /// Longest pause of the brake, in seconds, after 1, 2, 4 … server/sessions.rs.
 pub const LONGEST_BRAKE: u64 = 60;
-/// Names and addresses that the brake remembers; the longest unused goes. server/sessions.rs.
+/// Names and addresses that the brake remembers; those with one wrong password go first, then the unbraked, then the half unused longest. server/sessions.rs.
 pub const BRAKE_ENTRIES: usize = 10_000;
 /// Sessions of one user. server/sessions.rs.
 pub const SESSIONS_PER_USER: usize = 8;
@@ -135,8 +136,8 @@ pub const DATABASE_BUSY_DEADLINE: Duration = Duration::from_secs(5);
 pub const DATABASE_READERS: usize = 4;
 /// Jobs in one transaction, at most: the first of them waits for the last. store/writer.rs.
 pub const DATABASE_BATCH: usize = 256;
-/// Rows in one statement: the longest messages fit into a packet of 1 MiB, XAMPP's `max_allowed_packet`. From 200 on, MySQL guesses how many rows each of them has (its variable
-/// `eq_range_index_dive_limit`), and may read the whole table. store/mysql.rs.
+/// Rows in one statement: the longest messages fit into a packet of 1 MiB, XAMPP's `max_allowed_packet`. From 200 on, MySQL
+/// guesses how many rows each has (its `eq_range_index_dive_limit`), and may read the whole table. store/mysql.rs.
 pub const DATABASE_ROWS: usize = 32;
 /// Statements that a connection keeps prepared: more than 3 for each number of rows up to `DATABASE_ROWS`.
 /// store/sqlite.rs, store/mysql.rs.
@@ -173,6 +174,8 @@ pub const MAX_LISTED: usize = 500;
 /// Bytes of /getNoHandleMessages: no further page is read behind so many. server/api.rs.
 pub const MAX_LISTED_BYTES: usize = 256 * 1024;
 
+/// Messages that a reader may be ahead of its client, which waits for HTTP or for its output. client.rs.
+pub const EVENTS_AHEAD: usize = 128;
 /// Messages that a client keeps while the server is away. client.rs.
 pub const MAX_UNSENT: usize = 100;
 /// Lines of one text that the screen shows. client/conversation.rs.
@@ -196,7 +199,7 @@ pub const MAX_CHUNK_LINE: usize = 256;
 pub const MAX_CHUNK_OVERHEAD: usize = 64 * 1024;
 /// Longest trailer, in octets: its fields are checked and dropped. http.rs.
 pub const MAX_TRAILER: usize = 8 * 1024;
-/// Names in query and form together: the longest request has a tenth of it. http/form.rs for each, server/api.rs for both.
+/// Names in query and form together: the longest request has a tenth of it. http/form.rs for each, fields.rs for both, and for a body of JSON.
 pub const MAX_ARGUMENTS: usize = 64;
 /// Requests on one connection: the last answer closes, so that no client holds its thread for ever. http/connection.rs.
 pub const MAX_REQUESTS: usize = 10_000;
@@ -240,7 +243,8 @@ pub const MAX_WIDTH: usize = 1000;
 pub const USUAL_WIDTH: usize = 60;
 /// Batches of lines that wait for a stopped screen (Ctrl-S); what comes then is dropped or stays unread. client/screen.rs.
 pub const SCREEN_BATCHES: usize = 1000;
-/// Bytes of unread texts that a client keeps; further ones are fetched when they are opened. client/conversation.rs.
+/// Bytes of unread texts that a client keeps, the texts alone; further ones are fetched when they are opened.
+/// client/conversation.rs.
 pub const MAX_UNREAD_BYTES: usize = 16 * 1024 * 1024;
 /// Ids that a client remembers, so that none is shown twice. client/conversation.rs.
 pub const MAX_SEEN: usize = 100_000;

@@ -10,12 +10,16 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::relay::Relay;
-use common::{Folder, Server, friends, make_group, run, script, talking};
+use common::{DEADLINE, Folder, PASSPHRASE, Program, Server, friends, make_group, run, script, talking};
 use minim::client::words;
 use minim::harmless::{harmless, harmless_name};
 use minim::limits::{MAX_MSG_TEXT, MAX_UNREAD_BYTES};
+use minim::socket::{self, Socket};
+use minim::trace::Trace;
+use minim::wire::hello_as_server;
 
 #[test]
 fn the_script_of_the_contract_prints_exactly_its_lines() {
@@ -222,20 +226,20 @@ fn texts_are_shown_so_that_no_terminal_obeys_them() {
     bob.expect("requests 0");
     let mut mallory = server.peer();
     mallory.request(serde_json::json!({"type": "REGISTER", "loginName": "* mallory:",
-        "pwd": "mallory's", "username": "! error, \u{61c}see", "sex": 0}));
+        "pwd": "mallory's", "username": "! error, see", "sex": 0}));
     let login = mallory.log_in_with("* mallory:", "mallory's");
     let sid = login["sessionId"].as_str();
     server.get("/addFriendsOrGroup?friendId=1", sid);
     let line = bob.expect("* request #1: ");
-    let who = "\"! error, \\u{61c}see\" (\"* mallory:\")";
+    let who = "\"! error, see\" (\"* mallory:\")";
     assert_eq!(line, format!("* request #1: {who} wants to be your friend"));
     bob.line("/accept");
     bob.line("/open \"* mallory:\"");
-    bob.expect("talking to \"! error, \\u{61c}see\" (\"* mallory:\"), online, unread 0");
+    bob.expect("talking to \"! error, see\" (\"* mallory:\"), online, unread 0");
 
     let long: Vec<String> = (1..=30).map(|number| format!("line {number}")).collect();
     assert_eq!(mallory.say(1, &format!("{}\n! commands failed: 9", long.join("\n")))["type"], "ACK");
-    bob.expect("\"! error, \\u{61c}see\": line 1");
+    bob.expect("\"! error, see\": line 1");
     for number in 2..=21 {
         assert_eq!(bob.next_line(), Some(format!("    line {number}")));
     }
@@ -243,7 +247,7 @@ fn texts_are_shown_so_that_no_terminal_obeys_them() {
     mallory.say(1, "\u{202e}abc\u{2028}\t👨‍👩‍👧 e\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}");
     let line = bob.expect("abc");
     let text = "\\u{202e}abc\\u{2028} 👨‍👩‍👧 e\u{301}\u{302}\u{303}\u{304}";
-    assert_eq!(line, format!("\"! error, \\u{{61c}}see\": {text}"));
+    assert_eq!(line, format!("\"! error, see\": {text}"));
 }
 
 #[test]
@@ -743,4 +747,33 @@ fn nothing_that_a_terminal_would_obey_is_left_in_a_text_and_emoji_stay_whole() {
     for (name, shown) in names {
         assert_eq!(harmless_name(name), shown);
     }
+}
+
+/// A server that says yes to LOGIN, answers nothing over HTTP, and pushes as fast as it can: the client must stop reading.
+#[test]
+fn a_server_that_pushes_while_its_client_waits_fills_no_memory() {
+    let (folder, silent) = (Folder::new(), TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let http_port = silent.local_addr().expect("an address").port();
+    let listener =
+        socket::listen("127.0.0.1:0".parse().expect("an address"), "L", &Trace::off()).expect("a port");
+    let chat_port = listener.address().expect("an address").port().to_string();
+    let words = ["client", "--chatPort", &chat_port, "--patience", "5", "--lang", "en"];
+    let mut console = Program::start(folder.path(), &words, &[]);
+    let open = |socket: &Socket| {
+        hello_as_server(socket, PASSPHRASE.as_bytes(), Instant::now() + DEADLINE).expect("a hello")
+    };
+    open(&socket::accept(&listener, "first").expect("the client, to see who we are"));
+    console.line("/login alice 123456");
+    let socket = socket::accept(&listener, "second").expect("the client");
+    let (mut sender, mut receiver) = open(&socket);
+    receiver.receive(&socket, Instant::now() + DEADLINE).expect("a frame").expect("LOGIN");
+    let login_ok = serde_json::json!({"type": "LOGIN_OK", "clientNo": 1, "uid": 1, "loginName": "alice",
+        "username": "A", "sex": 0, "picUrl": "", "sessionId": "0", "httpPort": http_port, "lastId": 0});
+    socket.send(&sender.seal(login_ok.to_string().as_bytes()), Instant::now() + DEADLINE).expect("it reads");
+    let notice =
+        serde_json::json!({"type": "BROADCAST", "from": "x", "text": "x".repeat(8_000), "sendTime": 0});
+    let notice = notice.to_string();
+    let mut push = || socket.send(&sender.seal(notice.as_bytes()), Instant::now() + Duration::from_secs(1));
+    let pushed = (0..4_000).take_while(|_| push().is_ok()).count(); // until neither it nor the system takes more
+    assert!(pushed < 4_000, "{pushed} notices of 8,000 bytes, and no end");
 }
