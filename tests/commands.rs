@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::process::Command;
 
 use common::{Server, friends, make_group, script, talking};
 use minim::client::picture::measure;
@@ -98,6 +99,8 @@ fn a_picture_is_looked_at_sent_and_fetched_by_others_and_overwrites_nothing() {
         fs::write(folder.join(name), octets).expect("written");
     }
     fs::write(folder.join("large.png"), [PNG, &vec![0; MAX_PICTURE]].concat()).expect("written");
+    let made = Command::new("mkfifo").arg(folder.join("fifo")).status(); // to read it would take for ever
+    assert!(made.is_ok_and(|status| status.success()));
     let lines = [
         "/login alice 123456",
         "/avatar show",
@@ -108,6 +111,7 @@ fn a_picture_is_looked_at_sent_and_fetched_by_others_and_overwrites_nothing() {
         "/avatar a.txt",
         "/avatar none.png",
         "/avatar large.png",
+        "/avatar fifo",
         "/avatar",
     ];
     let (code, printed) = script(&server, &[], &lines);
@@ -118,11 +122,12 @@ fn a_picture_is_looked_at_sent_and_fetched_by_others_and_overwrites_nothing() {
         "  picture set: GIF 3x2, 13 bytes",
         "  picture set: JPEG 3x2, 28 bytes",
         "! a.txt is no JPEG, PNG or GIF",
-        "! cannot read none.png: entity not found",
+        "! cannot read none.png: there is no such file",
         "! too large: 1048605 bytes, at most 1048576",
+        "! cannot read fifo: it is no file",
         "! /avatar needs PATH: /avatar PATH, /avatar show [WHO]",
         "  goodbye",
-        "! commands failed: 5",
+        "! commands failed: 6",
     ];
     assert_eq!((code, &printed[3..]), (1, &expected.map(str::to_owned)[..]));
 

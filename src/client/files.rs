@@ -5,7 +5,6 @@
 //! (downloads.rs), the connection of a transfer (carrier.rs). Start with `file` and `get`.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -111,7 +110,7 @@ pub fn local_path(text: &str) -> PathBuf {
 }
 
 /// Bytes of a file; a folder or a device is none, and is not opened: that could take for ever.
-fn size_of(path: &Path) -> io::Result<u64> {
+pub fn size_of(path: &Path) -> io::Result<u64> {
     let about = fs::metadata(path)?;
     match about.is_file() {
         true => File::open(path).map(|_| about.len()),
@@ -131,7 +130,8 @@ fn shown(path: &Path) -> String {
     harmless_name(&path.to_string_lossy())
 }
 
-fn cannot_read(client: &Client, path: &Path, why: ErrorKind) -> Failure {
+/// As the line that a command fails with.
+pub fn cannot_read(client: &Client, path: &Path, why: ErrorKind) -> Failure {
     client.failure("cannotRead", &[("PATH", &shown(path)), ("WHY", &why_of(client.words, why))])
 }
 
@@ -296,7 +296,7 @@ pub fn rate(rate: u64) -> String {
 }
 
 /// `2 s`, `3 min`, `2 h`.
-pub fn time(seconds: u64) -> impl Display {
+pub fn time(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

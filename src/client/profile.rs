@@ -3,15 +3,15 @@
 //! Rules: what is changed goes by POST. A picture is looked at before it is sent, and before it is stored; nothing that
 //! exists is ever overwritten by one. Not here: the account itself (account.rs). Start with `profile`.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::client::account::{ask_new_password, ask_password, sex_of};
 use crate::client::arguments::{needs, show_rows, take_word, words_of};
-use crate::client::files::local_path;
+use crate::client::files::{cannot_read, local_path, size_of, why_of};
 use crate::client::people::{fetch_friends, person_row, take_who};
 use crate::client::picture::measure;
 use crate::client::words::Values;
@@ -114,18 +114,13 @@ pub fn avatar(client: &mut Client, rest: &str) -> Result<(), Failure> {
 }
 
 fn set_avatar(client: &mut Client, path: &Path) -> Result<(), Failure> {
-    let shown = harmless_name(&path.to_string_lossy());
-    let mut octets = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_PICTURE as u64 + 1).read_to_end(&mut octets));
-    if let Err(error) = read {
-        return Err(client.failure("cannotRead", &[("PATH", &shown), ("WHY", &error.kind())]));
-    }
-    if octets.len() > MAX_PICTURE {
-        let size = fs::metadata(path).map_or(0, |file| file.len()).max(octets.len() as u64);
+    let size = size_of(path).map_err(|error| cannot_read(client, path, error.kind()))?;
+    if size > MAX_PICTURE as u64 {
         return Err(client.refused(Code::TooLarge, &[("N", &size), ("LIMIT", &MAX_PICTURE)]));
     }
+    let octets = fs::read(path).map_err(|error| cannot_read(client, path, error.kind()))?;
     let Some((format, width, height)) = measure(&octets) else {
-        return Err(client.failure("noPicture", &[("PATH", &shown)]));
+        return Err(client.failure("noPicture", &[("PATH", &harmless_name(&path.to_string_lossy()))]));
     };
     let stored: Value = client.http_upload("/uploadPicture", &octets)?;
     modify(client, &[("picUrl", stored["picUrl"].as_str().unwrap_or_default())])?;
@@ -164,6 +159,9 @@ fn show_avatar(client: &mut Client, who: &str) -> Result<(), Failure> {
             client.answer("avatar.shown", values);
             Ok(())
         }
-        Err(error) => Err(client.failure("cannotWrite", &[("PATH", &name), ("WHY", &error.kind())])),
+        Err(error) => {
+            Err(client
+                .failure("cannotWrite", &[("PATH", &name), ("WHY", &why_of(client.words, error.kind()))]))
+        }
     }
 }

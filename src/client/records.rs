@@ -12,6 +12,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::client::conversation::Conversation;
+use crate::client::files::why_of;
 use crate::client::history::fetch;
 use crate::client::{Client, Failure};
 use crate::limits::{MAX_GAP, MAX_NUMBER, MAX_RECORDS, RECORDS_DISORDER, RECORDS_PIECE};
@@ -284,7 +285,7 @@ impl Client {
 
     /// Said once a session; nothing else depends on records.
     fn cannot_record(&mut self, log: &Log, error: &io::Error) {
-        let (path, why) = (log.path.display().to_string(), error.kind());
+        let (path, why) = (log.path.display().to_string(), why_of(self.words, error.kind()));
         let Some(session) = &mut self.session else { return };
         if !std::mem::replace(&mut session.cannot_record, true) {
             self.trouble("cannotWrite", &[("PATH", &path), ("WHY", &why)]);
