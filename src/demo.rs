@@ -285,11 +285,11 @@ impl Stage {
         let main = move || client::run(config, BufReader::new(keys), screen, look);
         let client = thread::Builder::new().name("main".to_owned()).spawn(main);
         let (seen, rows) = channel();
-        let (label, has_colours) = (name, self.has_colours);
+        let has_colours = self.has_colours;
         let shown = thread::Builder::new().name(format!("shows {name}")).spawn(move || {
             for row in BufReader::new(output).lines().map_while(Result::ok) {
-                show(&labelled(label, &row, has_colours));
-                let _ = seen.send(row); // nobody waits any more
+                show(&labelled(name, &row, has_colours));
+                let _ = seen.send(row); // an error: nobody waits any more
             }
         });
         let no_thread = |error: io::Error| format!("no thread: {error}");

@@ -105,7 +105,7 @@ fn question(client: &mut Client, key: &str, is_concealed: bool) -> Result<String
     text_of(client, line)
 }
 
-/// Once a session it is said what concealing is worth.
+/// Asks for a password; the first time it is said what concealing is worth.
 pub fn ask_password(client: &mut Client, key: &str) -> Result<String, Failure> {
     if !client.look.has_escapes {
         return question(client, &format!("{key}.shown"), false);

@@ -1,7 +1,8 @@
 //! A lost connection, until there is a new one.
 //!
 //! Rules: after 1, 2, 4, 8, 16, 30, 30 … seconds it is tried again, with LOGIN and the password in memory; what is unsent
-//! goes then, in order, and who one's friends and groups are is asked anew. With `--find` the server is looked for each time. A refused LOGIN ends it, as KICKED does. A script gives up after `LEAVE_DEADLINE`.
+//! goes then, in order, and who one's friends and groups are is asked anew. With `--find` the server is looked for each
+//! time. A LOGIN refused for good (`is_passing`) ends it, as KICKED does. A script gives up after `LEAVE_DEADLINE`.
 //! Start with `connection_lost`; `look_after_connection` is called before every wait.
 
 use std::io::ErrorKind;

@@ -72,7 +72,7 @@ pub enum Told {
     Lost,
 }
 
-/// Why a transfer did not come to its end.
+/// What a step brought, or why the transfer ends here.
 type Outcome<T> = Result<T, Told>;
 
 /// What a transfer needs, as it stood when the thread began.
@@ -184,13 +184,9 @@ impl Carrier {
         let mut link = self.resume()?;
         let ask = |offset| FromClient::FileDownload { client_no: 1, msg_id: download.id, offset };
         let mut ready = self.ask(&mut link, &ask(offset));
-        let is_too_long = |ready: &Outcome<FromServer>| match ready {
-            Err(Told::Refused(refusal)) => refusal.code == Code::BadRequest,
-            _ => false,
-        };
-        if offset > 0 && is_too_long(&ready) {
+        if offset > 0 && matches!(&ready, Err(Told::Refused(refusal)) if refusal.code == Code::BadRequest) {
             part.set_len(0).map_err(broken)?; // a part of another file, longer than this one
-            (md5, offset) = (Md5Sum::new(), 0);
+            (md5, offset) = (Md5Sum::default(), 0);
             ready = self.ask(&mut link, &ask(0));
         }
         if matches!(&ready, Err(Told::Refused(refusal)) if refusal.code == Code::NoSuchFile) {
@@ -244,7 +240,7 @@ impl Carrier {
 
     /// Reads all of a file: its MD5 and its length. A cancelled transfer ends here.
     fn md5_of(&self, file: &mut File) -> io::Result<(Md5Sum, u64)> {
-        let (mut md5, mut piece) = (Md5Sum::new(), vec![0; FILE_CHUNK_SIZE]);
+        let (mut md5, mut piece) = (Md5Sum::default(), vec![0; FILE_CHUNK_SIZE]);
         let mut length = 0;
         loop {
             let count = match file.read(&mut piece) {

@@ -3,9 +3,9 @@
 //! Rules: a command begins with `/`, also `／`, and `、` before a known name (Chinese input methods write those on that
 //! key); `//text` sends `/text`. A word that is not known is never guessed, only suggested. Each command answers what
 //! happened, or fails with one line that says what, why, and what helps.
-//! Not here: what the commands do (account.rs, profile.rs, people.rs, groups.rs, talk.rs, history.rs, transfers.rs), the words (words.txt).
-//! Start with `COMMANDS` and `do_line`: a new command is a row, a function, and its lines `help.`, `usage.` and `wire.` and the
-//! answer in words.txt.
+//! Not here: what the commands do (account.rs, profile.rs, people.rs, groups.rs, talk.rs, history.rs, files.rs, settings.rs,
+//! emoji.rs), the words (words.txt). Start with `COMMANDS` and `do_line`: a new command is a row, a function, and its lines
+//! `help.`, `usage.`, `example.` and `wire.` and the answer in words.txt.
 
 use crate::client::arguments::{show_rows, text_of, words_of};
 use crate::client::{
@@ -101,12 +101,8 @@ fn command(word: &str) -> Option<&'static Command> {
 pub fn do_line(client: &mut Client, line: Vec<u8>) {
     let text = text_of(client, line);
     let typed = text.as_ref().map_or(Typed::Nothing, |text| parse_line(text));
-    let held_password = match &typed {
-        Typed::Command(command, rest) => {
-            ["login", "register", "password"].contains(&command.name) && words_of(rest).len() > 1
-        }
-        _ => false,
-    };
+    let held_password = matches!(&typed, Typed::Command(command, rest)
+        if ["login", "register", "password"].contains(&command.name) && words_of(rest).len() > 1);
     client.screen.typed(held_password);
     let outcome = match typed {
         Typed::Command(command, rest) => run_command(client, command, rest),
@@ -182,11 +178,9 @@ fn help(client: &mut Client, rest: &str) -> Result<(), Failure> {
     for part in ["usage", "help", "example", "wire"] {
         client.answer(&format!("{part}.{}", command.name), &[]);
     }
-    for (word, key) in
-        [("WHO", "help.WHO"), ("GROUP", "help.GROUP"), ("PATH", "help.PATH"), ("FOLDER", "help.FOLDER")]
-    {
+    for word in ["WHO", "GROUP", "PATH", "FOLDER"] {
         if usage.contains(word) {
-            client.answer(key, &[]);
+            client.answer(&format!("help.{word}"), &[]);
         }
     }
     Ok(())

@@ -254,7 +254,7 @@ fn message_came(client: &mut Client, envelope: Envelope, msg_text: String) {
     let words = client.words;
     let Some(session) = &mut client.session else { return };
     if !session.is_first_sight(id) {
-        let is_this = |(other, _): &(Envelope, String)| other.id == id;
+        let is_this = |(other, _): &Record| other.id == id;
         let waits = session.unread.get(&with).is_some_and(|waiting| waiting.iter().any(is_this));
         if !waits {
             client.send(&FromClient::ChatReceived { ids: vec![id] }); // shown; the server did not hear so

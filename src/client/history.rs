@@ -1,8 +1,8 @@
 //! `/history`: old messages of the open conversation, filtered, page by page.
 //!
-//! Rules: what is recorded here is read here, older or filtered messages come from the server; nothing counts as read. Times are typed as they are shown, in `--timeZone`; a
-//! day or a minute that ends a filter belongs to it. Not here: what comes by itself (conversation.rs).
-//! Start with `history`.
+//! Rules: what is recorded here is read here, older or filtered messages come from the server; nothing counts as read.
+//! Times are typed as they are shown, in `--timeZone`; a day or a minute that ends a filter belongs to it.
+//! Not here: what comes by itself (conversation.rs). Start with `history`.
 
 use crate::client::arguments::{needs, take_word};
 use crate::client::conversation::{Conversation, message_rows};

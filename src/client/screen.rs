@@ -33,10 +33,9 @@ pub struct Look {
 impl Look {
     /// As the environment says. `std` cannot ask for the window's width; two consoles often share a screen.
     pub fn from_environment(is_terminal: bool) -> Look {
-        let variable = |name: &str| std::env::var(name).unwrap_or_default();
-        let has_escapes = obeys_escapes(is_terminal);
-        let has_colours = obeys_colours(is_terminal);
-        let width = variable("COLUMNS").parse().unwrap_or(USUAL_WIDTH).clamp(MIN_WIDTH, MAX_WIDTH);
+        let columns = std::env::var("COLUMNS").unwrap_or_default();
+        let width = columns.parse().unwrap_or(USUAL_WIDTH).clamp(MIN_WIDTH, MAX_WIDTH);
+        let (has_escapes, has_colours) = (obeys_escapes(is_terminal), obeys_colours(is_terminal));
         Look { is_terminal, has_escapes, has_colours, width }
     }
 }

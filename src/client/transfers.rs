@@ -150,8 +150,7 @@ pub fn told(client: &mut Client, number: u64, told: Told) {
             failed(client, place, failure);
         }
         Told::Changed => {
-            let name = transfer.shown_name.clone();
-            let failure = client.failure("file.changed", &[("FILE", &name)]);
+            let failure = client.failure("file.changed", &[("FILE", &client.transfers[place].shown_name)]);
             failed(client, place, failure);
         }
         Told::Broken(path, error) => {

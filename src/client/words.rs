@@ -7,8 +7,6 @@
 
 use std::fmt::Display;
 
-use serde_json::json;
-
 use crate::client::screen::{Line, ids};
 use crate::client::{Client, Failure};
 use crate::config::Lang;
@@ -84,16 +82,14 @@ impl Client {
             self.fence(); // HTTP says so first: KICKED, which says why, is on its way
         }
         self.failed += 1;
-        if let Failure::Said(line) = self.explain(failure, &[])
-            && self.exit_code.is_none()
-        {
-            self.show(vec![Line::new("! ", &line)]);
+        if self.exit_code.is_none() {
+            self.mention(failure);
         }
     }
 
-    /// Says what went wrong by itself: no command failed, and it is tried again.
+    /// Says what went wrong, also where no command failed and it is tried again.
     pub(super) fn mention(&mut self, failure: Failure) {
-        if let Failure::Said(line) = failure {
+        if let Failure::Said(line) = self.explain(failure, &[]) {
             self.show(vec![Line::new("! ", &line)]);
         }
     }
@@ -114,7 +110,7 @@ impl Client {
         let Failure::Refused(Refusal { code, text, limit }) = failure else { return failure };
         let limit = limit.unwrap_or_default();
         let values = [values, &[("TEXT", &text), ("LIMIT", &limit)]].concat();
-        let key = format!("refused.{}", json!(code).as_str().unwrap_or_default());
+        let key = format!("refused.{code}");
         let line = self.words.fill(&key, &values);
         Failure::Said(line.unwrap_or_else(|| self.words.say("refused.badRequest", &values)))
     }
