@@ -10,6 +10,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::harmless;
 use crate::limits::{
     MAX_ARGUMENTS, MAX_FILE_NAME, MAX_IDS, MAX_MSG_TEXT, MAX_NAME, MAX_NUMBER, MAX_PWD, MAX_REPEATED,
 };
@@ -290,11 +291,9 @@ fn must(name: &str, right: impl fmt::Display) -> Refusal {
     Refusal::bad(format!("{name}: must {right}"))
 }
 
-/// Control characters, and those that no reader sees or that turn a row around.
+/// Control characters, and those that no reader sees or that turn a row around. Texts may have the joiners of emoji, names not.
 fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
-            | '\u{ad}' | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}')
+    c.is_control() || harmless::is_hidden(c) || matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}')
 }
 
 /// Digits alone: `parse` would take a sign too.
