@@ -5,19 +5,19 @@
 //! acknowledged is on the disk. Not here: what is said on a connection (server/chat.rs, server/api.rs).
 //! Start with `run`.
 
-pub mod api;
-pub mod chat;
-pub mod files;
-pub mod groups;
+mod api;
+mod chat;
+mod files;
+mod groups;
 pub mod online;
-pub mod operator;
-pub mod people;
-pub mod pictures;
+mod operator;
+mod people;
+mod pictures;
 pub mod sessions;
-pub mod turns;
+mod turns;
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -61,19 +61,19 @@ pub struct Server {
     pub nobodys_digest: String,
     /// Whose password digests are computed now.
     pub digests: Turns,
-    /// Chat connections before the hello.
+    /// Chat connections before LOGIN or RESUME.
     pub strangers: Seats,
-    /// Chat connections behind it.
+    /// Chat connections behind the hello, those before LOGIN too.
     pub clients: Seats,
     /// HTTP connections.
     pub http_connections: Seats,
     /// Connections of RESUME.
     pub transfers: Transfers,
-    /// Held while a friendship or a group changes and all hear of it, so that they hear of changes in their order.
+    /// Held while a profile, a friendship or a group changes and all hear of it, so that they hear of changes in their order.
     changes: Mutex<()>,
     /// Frames that came and went.
     pub traffic: Traffic,
-    /// Connections that could not be taken, and why.
+    /// Connections, files and pictures that the system refused, and why: for the operator.
     pub troubles: Warnings,
     /// Locked while we use the data folder.
     _data_dir_lock: File,
@@ -141,7 +141,7 @@ pub fn open(config: Config) -> Result<Opened, String> {
 
 impl Opened {
     /// Serves in threads of its own, as long as what is returned here is held: for the demo. Then the database is closed; the
-    /// threads that wait for a connection or a datagram end when the next one comes.
+    /// threads that accept end with the next connection, the one that hears datagrams with the program.
     pub fn start(self) -> Result<Arc<Server>, String> {
         let (server, chat_listener) = self.start_others()?;
         let held = Arc::downgrade(&server);
@@ -194,9 +194,8 @@ impl Opened {
 fn open_udp(config: &Config, port: u16) -> Option<DatagramSocket> {
     let opened = lan::open(config, port);
     if let Err(error) = &opened {
-        eprintln!(
-            "minim: UDP port {port} (--udpPort): {error}; nobody will find this server by --find, nor be heard"
-        );
+        let lost = "nobody will find this server by --find, nor be heard";
+        Warnings::default().warn(&format!("UDP port {port} (--udpPort): {error}; {lost}"));
     }
     opened.ok()
 }
@@ -204,7 +203,7 @@ fn open_udp(config: &Config, port: u16) -> Option<DatagramSocket> {
 /// The thread `tidy`: old files go, at the start and every hour.
 fn tidy_all(held: &Weak<Server>) {
     while let Some(server) = held.upgrade() {
-        files::tidy(&server.config.data_dir);
+        files::tidy(&server);
         drop(server);
         thread::sleep(TIDY_EVERY);
     }
@@ -241,8 +240,11 @@ fn lock_data_dir(config: &Config) -> Result<File, String> {
     let cannot = |error: io::Error| format!("cannot write to the folder {shown} (--dataDir): {error}");
     fs::create_dir_all(folder).map_err(cannot)?;
     let lock = File::create(folder.join("minim.lock")).map_err(cannot)?;
-    lock.try_lock().map_err(|_| {
-        format!("the folder {shown} is in use by another minim server: give another with --dataDir")
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => {
+            format!("the folder {shown} is in use by another minim server: give another with --dataDir")
+        }
+        TryLockError::Error(error) => cannot(error),
     })?;
     Ok(lock)
 }

@@ -443,8 +443,7 @@ fn forbidden(text: &str) -> Response {
 
 impl From<&Refusal> for Response {
     fn from(refusal: &Refusal) -> Response {
-        let (status, code) = (refusal.code.status(), json!(refusal.code));
-        Response::error(status, code.as_str().unwrap_or_default(), &refusal.text, refusal.limit)
+        Response::error(refusal.code.status(), &refusal.code.to_string(), &refusal.text, refusal.limit)
     }
 }
 

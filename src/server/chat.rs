@@ -33,7 +33,7 @@ struct Client {
     outbox: Arc<Outbox>,
     /// When a connection without LOGIN ends.
     login_deadline: Instant,
-    /// Until LOGIN.
+    /// Until LOGIN or RESUME.
     stranger: Option<Seat>,
     /// Whose connection this is, after LOGIN.
     user: Option<(User, Session)>,

@@ -32,7 +32,7 @@ const FILES: &str = "files";
 pub struct Transfers {
     /// By session. Held to look up or change; a queue's lock is taken meanwhile.
     by_session: Mutex<HashMap<String, Vec<Arc<Outbox>>>>,
-    /// The parts that are written now, each with the connection that does. Held to look up or change.
+    /// The parts that are written now, each with the connection that does. Held to look up or change, and while old parts go.
     writers: Mutex<HashMap<PathBuf, Arc<Socket>>>,
     released: Condvar,
 }
@@ -272,11 +272,11 @@ impl Transfer {
                 Err(refusal)
             }
             Err(refusal) => {
-                let is_of_another = match server.store.sent_file(uid, client_no) {
+                let a_message_has_it = match server.store.sent_file(uid, client_no) {
                     Ok((_, other)) => other.file_path == file_path,
                     Err(no) => no.code != Code::BadRequest, // nobody knows
                 };
-                if !is_of_another {
+                if !a_message_has_it {
                     let _ = fs::remove_file(&path);
                 }
                 self.upload = None;
@@ -365,7 +365,7 @@ fn open_part(path: &Path, size: u64, is_over: impl Fn() -> bool) -> io::Result<(
     if file.metadata()?.len() > size {
         file.set_len(0)?;
     }
-    let (mut md5, mut offset) = (Md5Sum::new(), 0);
+    let (mut md5, mut offset) = (Md5Sum::default(), 0);
     loop {
         match io::copy(&mut (&mut file).take(HASHED_AT_ONCE), &mut md5)? {
             0 => return Ok((file, md5, offset)),
@@ -401,11 +401,12 @@ fn open_download(
 }
 
 /// Removes what is too old: files `FILE_LIFE` after they came, parts `PART_LIFE` after their last byte. Messages stay.
-pub fn tidy(data_dir: &Path) {
+pub fn tidy(server: &Server) {
     for (folder, life) in [(FILES, FILE_LIFE), (PARTS, PART_LIFE)] {
-        let Ok(entries) = fs::read_dir(data_dir.join(folder)) else { continue }; // nobody has sent a file yet
+        let Ok(entries) = fs::read_dir(server.config.data_dir.join(folder)) else { continue }; // nobody has sent a file yet
         for path in entries.flatten().map(|entry| entry.path()) {
-            if age(&path).is_some_and(|age| age > life) {
+            let writers = server.transfers.writers.lock().unwrap_or_else(PoisonError::into_inner);
+            if !writers.contains_key(&path) && age(&path).is_some_and(|age| age > life) {
                 let _ = fs::remove_file(path); // an error: the next time
             }
         }

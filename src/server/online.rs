@@ -182,8 +182,8 @@ impl Queue {
 /// The brief's `online_users`.
 #[derive(Default)]
 pub struct OnlineUsers {
-    /// uid to session and queue. Held to look up and to queue, never during a socket or database call. With it a queue's
-    /// lock or that of the sessions is taken, never the other way round.
+    /// uid to session and queue. Held to look up and to queue; never during a database call, and of the socket calls only
+    /// during `cut`, which does not wait. With it a queue's lock or that of the sessions is taken, never the other way round.
     by_uid: Mutex<HashMap<u64, Online>>,
 }
 

@@ -73,7 +73,7 @@ fn online(server: &Server) -> String {
 }
 
 fn status(server: &Server) -> String {
-    let (traffic, counts) = (&server.traffic, server.store.counts());
+    let (traffic, counts) = (&server.traffic, &server.store.counts);
     let count = |counter: &AtomicU64| counter.load(Relaxed);
     format!(
         "clients   {}, of them online {}\nmessages  {}\nframes    received {}, sent {}\nbytes     received {}, sent {}\ncommits   {}",

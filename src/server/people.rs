@@ -30,6 +30,7 @@ pub fn modify_user(server: &Server, uid: u64, changes: &Changes, address: IpAddr
     if let Some(NewPwd { pwd, old_pwd }) = &changes.pwd {
         let login_name = server.store.user(uid)?.login_name;
         check_password(server, &login_name, old_pwd, address)?;
+        let _turn = server.digests.take(address);
         digest = Some(password_digest(pwd));
     }
     let _one_at_a_time = server.one_change();

@@ -21,7 +21,7 @@ pub struct Session {
     /// Who.
     pub uid: u64,
     /// Whether LOGIN over chat made it.
-    pub is_chat: bool,
+    is_chat: bool,
     last_used: Instant,
 }
 
@@ -37,9 +37,9 @@ impl Sessions {
         self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new session. One over chat ends the user's chat session before it, silently: its connection is closed when this
-    /// one's enters `online_users`. Also that one, and the session that ends where it would be a ninth: the one unused longest,
-    /// but `connected`, the id of the user's session that has a connection now, last of all.
+    /// A new session, and the two that end by it: where it is one over chat, the user's chat session before it (silently: its
+    /// connection is closed when this one's enters `online_users`); and where the user would have more than
+    /// `SESSIONS_PER_USER`, the one unused longest, `connected` (the id of theirs that has a connection now) last of all.
     pub fn begin(
         &self,
         uid: u64,
@@ -81,9 +81,9 @@ impl Sessions {
         self.by_id().extract_if(|_, session| session.uid == uid).map(|(_, session)| session).collect()
     }
 
-    /// Ends a session. False: it had ended before.
-    pub fn end(&self, id: &str) -> bool {
-        self.by_id().remove(id).is_some()
+    /// Ends a session, if it has not ended.
+    pub fn end(&self, id: &str) {
+        self.by_id().remove(id);
     }
 }
 

@@ -4,7 +4,7 @@
 //! database that may not be ours is looked at without a lock, a journal or a byte written. Who writes holds the lock
 //! file beside the database.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
@@ -135,8 +135,10 @@ fn is_new(path: &Path) -> bool {
 fn lock(path: &Path) -> Result<File, Failure> {
     let name = format!("{}.lock", path.display());
     let file = File::create(&name).map_err(|error| Failure::Down(format!("cannot write {name}: {error}")))?;
-    let locked = file.try_lock();
-    locked.map_err(|_| Failure::Down("another server has it open: one at a time".to_owned()))?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => Failure::Down("another server has it open: one at a time".to_owned()),
+        TryLockError::Error(error) => Failure::Down(format!("cannot lock {name}: {error}")),
+    })?;
     Ok(file)
 }
 
