@@ -16,9 +16,11 @@ impl Warnings {
     /// Writes a warning, unless one of this kind was written within the last second.
     pub fn warn(&self, text: &str) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.is_none_or(|at| at.elapsed() >= Duration::from_secs(1)) {
-            *written = Some(Instant::now());
-            let _ = writeln!(io::stderr(), "minim: {text}"); // `eprintln!` panics where nobody reads
+        if written.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
+            return;
         }
+        *written = Some(Instant::now());
+        drop(written); // a stopped terminal holds up this thread alone
+        let _ = writeln!(io::stderr(), "minim: {text}"); // `eprintln!` panics where nobody reads
     }
 }
