@@ -1,4 +1,5 @@
-//! The wall clock, and the calendar that `std` lacks. Order and deadlines never depend on it.
+//! The wall clock, and the calendar that `std` lacks. Order and deadlines never depend on it; the
+//! life of stored files does.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -26,7 +26,7 @@ const OPTIONS: [[&str; 4]; 20] = [
     ["tapPort", "PORT", "8887", "where `tap` listens"],
     ["udpPort", "PORT|off", "8889", "finding and telling on the LAN; off: none"],
     ["broadcast", "ADDRESSES", "255.255.255.255", "where to broadcast, with commas: one for each network card"],
-    ["name", "NAME", "this computer's", "what a server is called when it is looked for"],
+    ["name", "NAME", "COMPUTERNAME or HOSTNAME, else minim", "what a server is called when it is looked for"],
     ["dataDir", "FOLDER", "data", "files, pictures, the SQLite database"],
     ["database", "URL", "minim.db in dataDir", "sqlite:PATH; mysql://user:password@host:3306/minim"],
     ["passphrase", "TEXT", "hfut", "both ends must agree"],
@@ -379,7 +379,7 @@ fn one_of<T: Copy>(value: &str, choices: &[(&str, T)]) -> Result<T, String> {
     chosen.ok_or_else(|| format!("not one of {}", words.join(", ")))
 }
 
-/// `+08:00` as 480 minutes; the world has -12:00 to +14:00.
+/// `+08:00` as 480 minutes; the world has -12:00 to +14:00, and -14:59 to +14:59 is taken.
 fn time_zone(value: &str) -> Result<i64, String> {
     let minutes = || {
         let (hours, minutes) = value.get(1..)?.split_once(':')?;
@@ -388,7 +388,7 @@ fn time_zone(value: &str) -> Result<i64, String> {
         let sign = if value.starts_with('-') { -1 } else { 1 };
         (two_digits && value.starts_with(['+', '-'])).then_some(sign * minutes as i64)
     };
-    minutes().ok_or_else(|| "not like +08:00 or -05:30".to_owned())
+    minutes().ok_or_else(|| "not like +08:00 or -05:30, from -14:59 to +14:59".to_owned())
 }
 
 /// The table of all options, for help.

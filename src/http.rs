@@ -71,7 +71,7 @@ fn refused<T>(status: u16, text: &'static str) -> Result<T> {
 pub enum Parsed<T> {
     /// The whole of it.
     Complete(T),
-    /// A beginning without fault. Who asked (`Connection::read`) receives more and asks again, and the parser goes on where it was.
+    /// A beginning without fault. Who asked (`Connection::read`) receives more and asks again, the parser goes on where it was.
     Partial,
 }
 use Parsed::{Complete, Partial};

@@ -39,9 +39,9 @@ pub struct Found {
     pub name: String,
     /// Its address.
     pub ip: IpAddr,
-    /// Its TCP ports.
+    /// Its TCP port of the chat.
     pub chat_port: u16,
-    /// The one of HTTP.
+    /// Its TCP port of HTTP.
     pub http_port: u16,
 }
 
@@ -86,7 +86,7 @@ pub fn serve(socket: &DatagramSocket, here: Option<&Datagram>, mut notice: impl 
         };
         match (parse(&bytes), here) {
             (Some(Datagram::Who), Some(here)) => {
-                if second.elapsed() >= NOTICE_PAUSE {
+                if second.elapsed() >= Duration::from_secs(1) {
                     (second, answers) = (Instant::now(), 0);
                 }
                 answers += 1;

@@ -15,7 +15,7 @@ pub mod trace; //       the wire made visible                  needs des, harmle
 pub mod config; //      options and server.conf                needs limits, trace
 pub mod cipher_page; // what the verbs des and md5 show        needs des, md5_check, config, harmless
 pub mod message; //     the dictionary of both sides           needs nothing
-pub mod fields; //      what each field of a request may be    needs limits, message
+pub mod fields; //      what each field of a request may be    needs harmless, limits, message
 pub mod http; //        HTTP/1.1; knows nothing of chat        needs limits, clock
 pub mod socket; //      the socket calls by their names        needs limits, trace
 pub mod lan; //         UDP: finding, and telling everybody    needs config, limits, message, socket
@@ -23,6 +23,6 @@ pub mod store; //     4 all the SQL there is; knows no socket  needs config, clo
 pub mod wire; //      2 hello and frames                       needs des, limits, md5_check, socket, trace
 pub mod tap; //         somebody in the middle                 needs config, limits, md5_check, socket, trace, wire
 pub mod channel; //     what HTTP runs on, plain or sealed     needs http, limits, socket, trace, wire
-pub mod server; //    3 server/chat.rs, 5 server/online.rs     needs all of the above
-pub mod client; //    1, and 6 client/screen.rs                needs all above server
-pub mod demo; //        the guided tour                        needs all of the above
+pub mod server; //    3 server/chat.rs, 5 server/online.rs     needs all of the above but des, cipher_page, tap
+pub mod client; //    1, and 6 client/screen.rs                needs all above server but those and fields, store, warnings
+pub mod demo; //        the guided tour                        needs server, client, config, harmless, lan, limits, md5_check, trace

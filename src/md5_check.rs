@@ -46,11 +46,6 @@ pub fn md5_of_stream(reader: &mut impl Read) -> io::Result<[u8; 16]> {
 pub struct Md5Sum(Md5);
 
 impl Md5Sum {
-    /// Of nothing yet.
-    pub fn new() -> Md5Sum {
-        Md5Sum::default()
-    }
-
     /// The next piece.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);

@@ -7,7 +7,7 @@
 //! again has none.
 //! Not here: what the bytes mean (wire.rs, http.rs).
 
-use std::fmt::{self, Display, Formatter};
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
@@ -54,9 +54,11 @@ pub fn listen(address: SocketAddr, name: &str, trace: &Arc<Trace>) -> io::Result
 /// `name`.
 pub fn accept(listener: &Listener, name: &str) -> io::Result<Socket> {
     let accepted = listener.listener.accept();
-    let said = accepted.as_ref().map(|(_, peer)| From(&name, *peer));
-    let said = said.as_ref().map(|said| said as &dyn Display).map_err(|error| *error);
-    listener.lines.say("accept", format_args!(""), said, &Note::default());
+    let say = |outcome: Outcome| listener.lines.say("accept", format_args!(""), outcome, &Note::default());
+    match &accepted {
+        Ok((_, peer)) => say(Ok(&format_args!("{name} from {peer}"))),
+        Err(error) => say(Err(error)),
+    }
     let (stream, peer) = accepted?;
     Ok(prepared(stream, peer, Lines::new(name, &listener.lines.trace)))
 }
@@ -83,15 +85,6 @@ fn done<T>(result: &io::Result<T>) -> Outcome<'_> {
 /// For a call that returns how many bytes it has moved.
 fn count(result: &io::Result<usize>) -> Outcome<'_> {
     result.as_ref().map(|count| count as &dyn Display)
-}
-
-/// What came, and from where.
-struct From<'a>(&'a dyn Display, SocketAddr);
-
-impl Display for From<'_> {
-    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
-        write!(f, "{} from {}", self.0, self.1)
-    }
 }
 
 /// Nagle's algorithm off: it would hold back a small frame for 40 ms, to fill a segment with the next.
@@ -173,8 +166,8 @@ impl Socket {
         Ok(())
     }
 
-    /// Whether a recv would return at once. It looks (MSG_PEEK) and takes nothing, so the trace has no line for it. For a
-    /// connection with one thread alone: no other call may wait meanwhile.
+    /// Whether a recv would return at once. It looks (MSG_PEEK) and takes nothing, so the trace has no line for it. For
+    /// the thread that receives; a send of another one may find the socket non-blocking meanwhile, and is made again.
     pub fn has_input(&self) -> bool {
         let is_set = self.stream.set_nonblocking(true).is_ok();
         let looked = self.stream.peek(&mut [0]);
@@ -251,10 +244,13 @@ impl DatagramSocket {
         let wanted = bytes.len();
         let received = self.socket.recv_from(&mut bytes);
         bytes.truncate(received.as_ref().map_or(0, |(count, _)| *count));
-        let said = received.as_ref().map(|(count, sender)| From(count, *sender));
-        let said = said.as_ref().map(|said| said as &dyn Display).map_err(|error| *error);
         let note = trace::datagram(self.lines.trace.level(), &bytes);
-        self.lines.say("recvfrom", format_args!("{wanted} wanted"), said, &note);
+        let say =
+            |outcome: Outcome| self.lines.say("recvfrom", format_args!("{wanted} wanted"), outcome, &note);
+        match &received {
+            Ok((count, sender)) => say(Ok(&format_args!("{count} from {sender}"))),
+            Err(error) => say(Err(error)),
+        }
         let (_, sender) = received?;
         Ok((bytes, sender))
     }

@@ -35,7 +35,7 @@ use crate::trace::Trace;
 use crate::warnings::Warnings;
 
 pub use groups::{Group, Succession};
-pub use messages::{Content, NewMessage, Recipients, Stored, Waiting, Wanted};
+pub use messages::{Content, NewMessage, Stored, Waiting, Wanted};
 pub use people::Answered;
 
 use driver::{Connection, Failure, Row, Value};
@@ -76,7 +76,8 @@ pub struct Store {
     readers: Readers,
     /// Held by who searches old messages: that takes long, and must leave connections to the others.
     searches: Mutex<()>,
-    counts: Arc<Counts>,
+    /// What was written since the start.
+    pub counts: Arc<Counts>,
     failures: Warnings,
     trace: Arc<Trace>,
 }
@@ -131,11 +132,6 @@ impl Store {
             .map_err(|error| format!("no thread for the database: {error}"))?;
         let (searches, failures, trace) = (Mutex::default(), Warnings::default(), trace.clone());
         Ok(Store { writer, readers, searches, counts, failures, trace })
-    }
-
-    /// What was written since the start.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
     }
 
     /// Does `job` in a transaction: all of it, or nothing when it returns an error. It refuses before it writes, since

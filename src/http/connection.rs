@@ -25,8 +25,7 @@ pub trait Channel {
     fn end(&mut self);
 }
 
-/// One connection, of a server or a client. A server calls again and again `read_head`, then `read_body` or,
-/// before a refusal, `discard_body`, then `write_response`, until one of them says that it is over.
+/// One connection, of a server or a client. A server calls `discard_body` in place of `read_body` before a refusal.
 pub struct Connection {
     channel: Box<dyn Channel>,
     input: Input,

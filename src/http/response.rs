@@ -39,7 +39,8 @@ impl Response {
         let members = format!("\"ok\":false,\"error\":{code},\"text\":{text}{limit_member}");
         let response = Response::json(status, format!("{{{members}}}").into_bytes());
         match status {
-            401 => response.with("WWW-Authenticate", "Minim realm=\"minim\""), // a scheme must be named (RFC 9110 §11.6.1); no browser knows this one, so none opens its password box
+            // A scheme must be named (RFC 9110 §11.6.1); no browser knows this one, so none opens its password box.
+            401 => response.with("WWW-Authenticate", "Minim realm=\"minim\""),
             429 | 503 => response.with("Retry-After", &limit.unwrap_or(1).max(1).to_string()),
             _ => response,
         }

@@ -1,7 +1,7 @@
 //! A frame or a datagram in its parts: each row begins with the letter that says what it is.
 //!
-//! Letters: `L` length, `I` initialisation vector, `C` ciphertext, `M` MAC, `B` body, `N` datagram, `R` a round of DES; those of HTTP
-//! stand in trace/http.rs.
+//! Letters: `L` length, `I` initialisation vector, `C` ciphertext, `M` MAC, `B` body, `N` datagram, `R` a round of DES;
+//! those of HTTP stand in trace/http.rs.
 //! Rules: all that comes from the network passes `harmless`; long things are cut, and how much is missing is said. What was
 //! not deciphered is not shown deciphered.
 
@@ -51,10 +51,8 @@ pub enum Wrong {
 }
 
 /// What the bodies of one direction of a connection are.
-#[derive(Default)]
 pub enum View {
     /// JSON, and raw bytes of files.
-    #[default]
     Chat,
     /// The octets of HTTP, wherever frames cut them.
     Http(HttpView),

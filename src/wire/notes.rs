@@ -5,7 +5,7 @@ use crate::des;
 use crate::limits::MAX_FRAME;
 use crate::md5_check::hex;
 use crate::socket::Socket;
-use crate::trace::{self, Frame, Level, Note, Parts, Wrong, length_row};
+use crate::trace::{self, Frame, Level, Note, Wrong, length_row};
 
 /// The parts of a hello, each by its name.
 pub fn hello_note(socket: &Socket, parts: &[(&str, &[u8])]) -> Note {
@@ -19,14 +19,13 @@ pub fn hello_note(socket: &Socket, parts: &[(&str, &[u8])]) -> Note {
 impl Sender {
     /// What the trace says of frames that were sealed last.
     pub(super) fn note(&mut self, level: Level, frames: &[u8]) -> Note {
-        let open =
-            |parts: &Parts| des::cbc_decrypt(&self.keys, &parts.iv, parts.ciphertext).ok_or(Wrong::Padding);
-        let mut shown: Vec<Frame> = whole_frames(frames)
-            .map(|frame| parts(frame))
-            .map(|parts| Frame { number: 0, is_out: true, body: open(&parts), parts })
-            .collect();
-        let first = self.sequence - shown.len() as u64;
-        shown.iter_mut().zip(first..).for_each(|(frame, number)| frame.number = number);
+        let first = self.sequence - whole_frames(frames).count() as u64;
+        let mut shown = Vec::new();
+        for (number, frame) in (first..).zip(whole_frames(frames)) {
+            let parts = parts(frame);
+            let body = des::cbc_decrypt(&self.keys, &parts.iv, parts.ciphertext).ok_or(Wrong::Padding);
+            shown.push(Frame { number, is_out: true, parts, body });
+        }
         trace::frames(level, &self.keys, &shown, &mut self.view)
     }
 }
