@@ -142,12 +142,20 @@ impl Store {
         job: impl Fn(&mut Connection) -> Result<T, Trouble> + Send + 'static,
     ) -> Result<T, Refusal> {
         let (keep, kept) = channel();
-        let work = move |db: &mut Connection| Ok(_ = keep.send(job(db)?));
+        self.finish(self.begin(what, move |db| Ok(_ = keep.send(job(db)?))))?;
+        kept.try_iter().last().ok_or_else(|| self.refusal(no_writer())) // the last: a job may be done twice
+    }
+
+    /// The same, of which `finish` tells what it came to.
+    fn begin(
+        &self,
+        what: &str,
+        job: impl Fn(&mut Connection) -> Result<(), Trouble> + Send + 'static,
+    ) -> Begun<()> {
         let what = if self.trace.is_on() { what.to_owned() } else { String::new() };
         let (answer, outcome) = channel();
-        let _ = self.writer.send(Job::Change(Change { what, work: Box::new(work), answer })); // as in `begin_message`
-        self.finish(Begun(outcome))?;
-        kept.try_iter().last().ok_or_else(|| self.refusal(no_writer())) // the last: a job may be done twice
+        let _ = self.writer.send(Job::Change(Change { what, work: Box::new(job), answer })); // as in `begin_message`
+        Begun(outcome)
     }
 
     /// Waits for what a job came to: after `Ok` it is on the disk.

@@ -730,6 +730,29 @@ fn two_numbers(line: &str) -> (u64, u64) {
 }
 
 #[test]
+fn who_acknowledges_each_message_alone_does_not_wait_for_a_flush_of_each() {
+    let mut server = Server::start();
+    let (mut alice, mut bob) = server.alice_and_bob();
+    let texts: Vec<Value> = (0..100).map(|number| alice.text_to(bob.uid, &format!("{number}"))).collect();
+    alice.send_together(&texts);
+    let ids: Vec<Value> = texts.iter().map(|_| bob.expect("CHAT_SEND_MSG")["id"].clone()).collect();
+    let mut commits = || {
+        server.program.line("/status");
+        let line = server.program.expect("commits   ");
+        line.split_whitespace().last().and_then(|word| word.parse().ok()).unwrap_or(0)
+    };
+    let before: u64 = commits();
+    let one_by_one: Vec<Value> = ids.iter().map(|id| json!({"type": "CHAT_RECEIVED", "ids": [id]})).collect();
+    bob.send_together(&one_by_one);
+    bob.fence(); // behind all of them, and they are on the disk
+    let after = commits();
+    assert!((before + 1..before + 20).contains(&after), "{before} commits before, {after} after");
+    let mut again = server.log_in("bob");
+    again.fence();
+    assert!(again.take_aside().iter().all(|told| told["type"] != "CHAT_SEND_MSG"), "nothing waits any more");
+}
+
+#[test]
 fn the_operator_sees_who_is_online_and_can_end_a_session() {
     let mut server = Server::start();
     let mut alice = server.new_user("alice");

@@ -45,6 +45,8 @@ struct Client {
     busy_until: Instant,
     /// Messages on their way to the disk, in order, each with its clientNo: those that came together.
     begun: Vec<(u64, Begun<Stored>)>,
+    /// CHAT_RECEIVEDs on their way to the disk.
+    received: Vec<Begun<()>>,
 }
 
 /// The whole life of connection number `number`, on its reading thread.
@@ -91,6 +93,7 @@ pub fn serve(server: Arc<Server>, socket: Socket, number: u64) {
         sent: 0,
         busy_until: Instant::now(),
         begun: Vec::new(),
+        received: Vec::new(),
     };
     client.read_all();
 }
@@ -188,7 +191,7 @@ impl Client {
 
             FromClient::ChatSendMsg(request) => self.chat_send_msg(uid?, request),
 
-            FromClient::ChatReceived { ids } => self.server.store.mark_received(uid?, &ids).map(|()| None),
+            FromClient::ChatReceived { ids } => self.chat_received(uid?, &ids),
 
             FromClient::Ping => Ok(Some(FromServer::Pong)),
 
@@ -264,6 +267,15 @@ impl Client {
         }
     }
 
+    /// CHAT_RECEIVED: these are not sent again. It begins as a message does: with a flush of the disk for each, who takes many
+    /// messages one by one would fall behind, and hear ever later what became of their own.
+    fn chat_received(&mut self, uid: u64, ids: &[u64]) -> Result<Option<FromServer>, Refusal> {
+        if !ids.is_empty() {
+            self.received.push(self.server.store.mark_received(uid, ids));
+        }
+        Ok(None)
+    }
+
     /// Station 3 of a message, CHAT_SEND_MSG: store, deliver, acknowledge. In this order: what is acknowledged is on the
     /// disk. Here it begins; `next_body` has `finish_messages` do the rest when all that came together has begun.
     fn chat_send_msg(&mut self, from: u64, request: ChatSendMsg) -> Result<Option<FromServer>, Refusal> {
@@ -289,6 +301,11 @@ impl Client {
                     FromServer::Error { client_no: Some(client_no), refusal }
                 }
             });
+            self.busy_until = Instant::now();
+        }
+        for begun in std::mem::take(&mut self.received) {
+            let refused = self.server.store.finish(begun).err();
+            answers.extend(refused.map(|refusal| FromServer::Error { client_no: None, refusal }));
             self.busy_until = Instant::now();
         }
         answers.iter().all(|answer| self.outbox.answer(answer, self.server.config.deadline(IDLE_DEADLINE)))

@@ -153,14 +153,12 @@ impl Store {
         if self.rows(sql, &[id, uid].map(Value::from))?.is_empty() {
             return Err(no_such_file_message(id));
         }
-        self.mark_received(uid, &[id])
+        self.finish(self.mark_received(uid, &[id]))
     }
 
-    /// CHAT_RECEIVED: these messages to `uid` are handled. Other ids and requests stay as they are.
-    pub fn mark_received(&self, uid: u64, ids: &[u64]) -> Result<(), Refusal> {
-        if ids.is_empty() {
-            return Ok(());
-        }
+    /// CHAT_RECEIVED: these messages to `uid` are handled, from one to `MAX_IDS`; for `finish`. Other ids and requests stay as
+    /// they are.
+    pub fn mark_received(&self, uid: u64, ids: &[u64]) -> Begun<()> {
         let sql = format!(
             "UPDATE message SET handle = 1, handleTime = ? \
              WHERE toUid = ? AND handle = 0 AND type = ? AND id IN ({})",
@@ -169,7 +167,7 @@ impl Store {
         let mut values = vec![now_ms().into(), uid.into(), SAID.into()];
         values.extend(ids.iter().map(|&id| Value::from(id)));
         let what = if self.trace.is_on() { handled(ids) } else { String::new() };
-        self.write(&what, move |db| Ok(db.run(&sql, &values).map(drop)?))
+        self.begin(&what, move |db| Ok(db.run(&sql, &values).map(drop)?))
     }
 
     /// What waits for a user above `after_id`, each with its id, in order of id, at most `limit`.
