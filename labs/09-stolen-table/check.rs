@@ -32,7 +32,7 @@ fn run<T: Send + 'static>(id: &str, asked: &str, code: impl FnOnce(Md5) -> T + S
     });
     let patience = std::env::var("LAB_PATIENCE").ok().and_then(|value| value.parse().ok());
     let came = receiver.recv_timeout(std::time::Duration::from_secs_f64(10.0 * patience.unwrap_or(1.0)));
-    let why = "why no answer? (Disconnected: a panic, shown above; Timeout: a loop without an end)";
+    let why = "its trouble (Disconnected: a panic, shown above; Timeout: a loop without an end)";
     expect(id, &format!("{asked}: {why}"), came.as_ref().err(), None);
     came.expect("no error")
 }
@@ -149,7 +149,7 @@ fn a5_a_search_takes_every_character_literally() {
         let mut given = Vec::new();
         let mut select = |sql: &str, values: &[&str]| {
             ways.insert(sql.to_owned());
-            let call = format!("a5 · find_users({text:?}) calls select({sql:?}, {values:?})");
+            let call = format!("a5 · find_users({text:?}): select({sql:?}, {values:?}) with a ? for each, one column");
             let mut query = database.prepare(sql).expect(&call);
             let rows = query.query_map(params_from_iter(values), |row| row.get(0));
             given = rows.and_then(Iterator::collect).expect(&call);
