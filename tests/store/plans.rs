@@ -167,8 +167,9 @@ fn use_everything(store: &Store) {
         store.unhandled(2, kind, 0, 32).unwrap();
         store.unhandled(2, kind, ROWS / 2, 32).unwrap();
     }
-    store.mark_received(2, &[1]).unwrap();
-    store.mark_received(2, &(1..=MAX_IDS as u64).collect::<Vec<_>>()).unwrap();
+    store.finish(store.mark_received(2, &[1])).unwrap();
+    let all: Vec<u64> = (1..=MAX_IDS as u64).collect();
+    store.finish(store.mark_received(2, &all)).unwrap();
     store.last_unhandled(2).unwrap();
     store.may_send(1, true, 2).unwrap();
     let _ = store.sent_file(1, 7);
