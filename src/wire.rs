@@ -304,11 +304,22 @@ impl Receiver {
             let note = self.note(socket.trace_level(), pieces);
             socket.note(&note);
         }
+        self.take(size).map(Some)
+    }
+
+    /// The same where somebody else received `bytes`: no socket, no trace. `None`: the next frame is not whole yet.
+    pub fn receive_bytes(&mut self, bytes: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.came.extend_from_slice(bytes);
+        self.whole_frame()?.map(|size| self.take(size)).transpose()
+    }
+
+    /// The body of the first frame, which takes so many bytes and is whole.
+    fn take(&mut self, size: usize) -> Result<Vec<u8>, Error> {
         let frame: Vec<u8> = self.came.drain(..size).collect();
         if self.came.capacity() > 2 * RECEIVE_PIECE {
             self.came.shrink_to(RECEIVE_PIECE); // the room of a long frame is not kept
         }
-        self.open(&frame).map(Some)
+        self.open(&frame)
     }
 
     /// The body of the next frame, which is whole: MAC, then decryption. Its length was checked.

@@ -60,14 +60,17 @@ fn unescape(field: &str) -> String {
 
 /// The file of one conversation.
 pub struct Log {
-    path: PathBuf,
-    with: Conversation,
-    me: u64,
+    /// Where it stands.
+    pub path: PathBuf,
+    /// The conversation.
+    pub with: Conversation,
+    /// The uid of the user whose records they are.
+    pub me: u64,
 }
 
 impl Log {
     /// Writes records at its end. Behind a torn line they begin a line of their own.
-    fn append(&self, records: &[Record]) -> io::Result<()> {
+    pub fn append(&self, records: &[Record]) -> io::Result<()> {
         if records.is_empty() {
             return Ok(());
         }
