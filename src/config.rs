@@ -166,14 +166,15 @@ impl fmt::Display for Database {
     }
 }
 
-/// A word for an error: a URL's password, between `://` and `@`, becomes `***`; other words stay as they are.
+/// A word for an error: a URL's password, between `://` and the last `@`, becomes `***`, also one with a `/` in it, which is
+/// the error then; other words stay as they are.
 fn masked(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    let authority = rest.split('/').next().unwrap_or(rest);
-    let Some(at) = authority.rfind('@') else { return url.to_owned() };
-    let user = authority[..at].split(':').next().unwrap_or_default();
-    let secret = if authority[..at].contains(':') { ":***" } else { "" };
-    format!("{scheme}://{user}{secret}{}", &rest[at..])
+    let Some((account, behind)) = rest.rsplit_once('@') else { return url.to_owned() };
+    match account.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:***@{behind}"),
+        None => url.to_owned(),
+    }
 }
 
 /// The options of a command line (`words` stand behind the verb), of the file that it names, or of `server.conf` in the

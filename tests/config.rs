@@ -55,7 +55,7 @@ fn help_goes_to_standard_output_and_ends_with_0() {
 #[test]
 fn a_wrong_command_line_is_named_and_ends_with_2() {
     let folder = Folder::new();
-    let cases: [(&[&str], &[&str]); 26] = [
+    let cases: [(&[&str], &[&str]); 27] = [
         (&["sever"], &["sever", "server"]),
         (&["server", "--chatport", "1"], &["--chatport", "chatPort", "dataDir"]),
         (&["server", "chatPort", "1"], &["chatPort", "--name value"]),
@@ -83,6 +83,10 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         (
             &["server", "--database", "mysql://root:geheim@127.0.0.1"],
             &["mysql://root:***@127.0.0.1", "/minim"],
+        ),
+        (
+            &["server", "--database", "mysql://root:ge/geheim@127.0.0.1/minim"],
+            &["mysql://root:***@127.0.0.1/minim", "/minim"],
         ),
         (&["server", "--database", "mysql://root@127.0.0.1/"], &["mysql://root@127.0.0.1/", "/minim"]),
         (&["server", "--database", "mysql://root@127.0.0.1:99999/x"], &["--database", ":3306/minim"]),
