@@ -537,7 +537,7 @@ fn answers_204_and_304_have_neither_length_nor_body() {
 
 #[test]
 fn no_handler_can_split_an_answer() {
-    for evil in ["a\r\nX: y", "a\nb", "a\rb", "a\0b"] {
+    for evil in ["a\r\nX: y", "a\nb", "a\rb", "a\0b", "a\u{1b}b", "a\u{7f}"] {
         let octets = Response::new(200, Vec::new()).with("Location", evil).to_octets(false, false);
         let answer = &answers(&octets)[0];
         assert_eq!(answer.status, 500);

@@ -97,9 +97,10 @@ impl From<HttpError> for Response {
     }
 }
 
-/// A line end in a value would begin a field, or a message, of somebody else's choice (RFC 9112 §11.1).
+/// A line end in a value would begin a field, or a message, of somebody else's choice (RFC 9112 §11.1). Of the other control
+/// characters a value has tab alone (RFC 9110 §5.5): the peer would refuse the message, as we do.
 fn is_one_line(value: &str) -> bool {
-    !value.contains(['\r', '\n', '\0'])
+    !value.contains(|letter: char| letter.is_ascii_control() && letter != '\t')
 }
 
 /// The phrases of RFC 9110 §15 and RFC 6585; another status has none, as it may.
