@@ -234,8 +234,11 @@ impl HeaderParser {
             self.room -= input.at - start;
             match lines.last_mut() {
                 Some((_, value)) if self.folding && line.starts_with(BLANKS) => {
-                    *value += " ";
-                    *value += line.trim_matches(BLANKS);
+                    let more = line.trim_matches(BLANKS);
+                    if !value.is_empty() && !more.is_empty() {
+                        *value += " "; // a value neither begins nor ends with one (RFC 9110 §5.5)
+                    }
+                    *value += more;
                 }
                 _ => lines.push(field_line(&line)?),
             }

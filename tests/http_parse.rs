@@ -724,10 +724,12 @@ fn a_doubtful_response_is_an_error() {
 
 #[test]
 fn a_folded_field_of_a_response_becomes_one_line() {
-    let octets = "HTTP/1.1 200 OK\r\nX: a \r\n\t b\r\n c\r\nContent-Length: 0\r\n\r\n";
+    let octets =
+        "HTTP/1.1 200 OK\r\nX: a \r\n\t b\r\n c\r\nY:\r\n \r\n d\r\n\t\r\nContent-Length:\r\n 0\r\n\r\n";
     let (mut connection, _) = wire(&[octets], false);
     let response = connection.read_response("GET", 0, false).expect("a response");
     assert_eq!(response.header.all("x").collect::<Vec<_>>(), ["a b c"]);
+    assert_eq!(response.header.all("y").collect::<Vec<_>>(), ["d"]);
 }
 
 // ---- over TCP ----
