@@ -149,9 +149,7 @@ fn a5_a_search_takes_every_character_literally() {
         let mut given = Vec::new();
         let mut select = |sql: &str, values: &[&str]| {
             ways.insert(sql.to_owned());
-            let call = format!(
-                "a5 · find_users({text:?}): select({sql:?}, {values:?}) with a ? for each, one column"
-            );
+            let call = format!("a5 · find_users({text:?}): select({sql:?}, {values:?}), a ? for each");
             let mut query = database.prepare(sql).expect(&call);
             let rows = query.query_map(params_from_iter(values), |row| row.get(0));
             given = rows.and_then(Iterator::collect).expect(&call);
