@@ -70,9 +70,9 @@ fn main() {
     let sizes = if named.is_empty() { SIZES.to_vec() } else { named };
     let lines: Vec<Line> = sizes.into_iter().map(measure).collect();
     print_table(&lines);
-    plot("memory for each client, KiB", &lines, |line| line.memory_each);
+    plot("memory, MiB", &lines, |line| line.memory as f64 / 1024.0);
+    plot("all logged in, s", &lines, |line| line.all_in);
     plot("ACK of a message, ms, median", &lines, |line| percentile(&line.acked, 0.5));
-    plot("the same, of 100 the slowest", &lines, |line| percentile(&line.acked, 0.99));
 }
 
 fn measure(clients: usize) -> Line {
@@ -131,7 +131,17 @@ struct Server {
 impl Server {
     fn start(folder: &Folder, database: &std::path::Path) -> Server {
         let mut command = Command::new(env::current_exe().expect("our own path"));
-        command.args([SERVER, "--chatPort", "0", "--httpPort", "0", "--udpPort", "off", "--maxClients", "7000"]);
+        command.args([
+            SERVER,
+            "--chatPort",
+            "0",
+            "--httpPort",
+            "0",
+            "--udpPort",
+            "off",
+            "--maxClients",
+            "7000",
+        ]);
         command.args(["--patience", "100"]); // nobody answers a PING here
         command.args(["--database", &format!("sqlite:{}", database.display()), "--dataDir"]);
         command.arg(folder.0.join("data")).current_dir(&folder.0); // no server.conf there
@@ -204,7 +214,9 @@ impl Client {
     }
 
     fn send(&mut self, request: &FromClient) {
-        self.sender.send(&self.socket, &encode(request), Instant::now() + DEADLINE).expect("the server reads");
+        self.sender
+            .send(&self.socket, &encode(request), Instant::now() + DEADLINE)
+            .expect("the server reads");
     }
 
     /// A text of 100 bytes to the friend: 1 and 2 are friends, 3 and 4, and so on.
@@ -238,7 +250,11 @@ fn print_table(lines: &[Line]) {
         match delivered.is_empty() {
             true => println!("{:>11}{:>6}{:>13}", "-", "-", "-"),
             false => {
-                println!("{:11.2}{:6.2}{burst:10.0} ms", percentile(delivered, 0.5), percentile(delivered, 0.99))
+                println!(
+                    "{:11.2}{:6.2}{burst:10.0} ms",
+                    percentile(delivered, 0.5),
+                    percentile(delivered, 0.99)
+                )
             }
         }
     }
