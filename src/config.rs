@@ -287,7 +287,7 @@ fn read_line(config: &mut Config, line: &[u8]) -> Result<(), String> {
     if name == "config" || name == "help" {
         return Err(format!("{name} stands on the command line alone"));
     }
-    known(name, "").map_err(|error| format!("{name}: {error}"))?;
+    known(name, "").map_err(|error| format!("{}: {error}", masked(name)))?; // it may be a URL
     set(config, name, value).map_err(|error| format!("{name} = {}: {error}", masked(value)))
 }
 
@@ -322,7 +322,10 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         "maxClients" => config.max_clients = number(value, 1, MAX_CLIENTS)? as usize,
         "trace" => config.trace.set_level(one_of(value, &LEVELS)?),
         "patience" => config.patience = patience(value)?,
-        "httpHost" => config.http_host = value.split(',').map(|host| host.trim().to_owned()).collect(),
+        "httpHost" => {
+            let names = value.split(',').map(|host| host.trim().to_owned());
+            config.http_host = names.filter(|host| !host.is_empty()).collect();
+        }
         "http" => {
             let ways = [("both", Http::Both), ("sealed", Http::Sealed), ("plain", Http::Plain)];
             config.http = one_of(value, &ways)?;

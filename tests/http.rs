@@ -393,7 +393,7 @@ fn methods_paths_and_types_that_do_not_fit_have_their_status() {
 
 #[test]
 fn another_name_and_another_site_are_turned_away() {
-    let server = Server::with(&["--httpHost", "minim.lan"]);
+    let server = Server::with(&["--httpHost", "minim.lan,"]);
     let alice = server.new_user("alice");
     let port = server.http.port();
     let ask_as = |host: &str, line: &str| {
@@ -409,6 +409,7 @@ fn another_name_and_another_site_are_turned_away() {
     for host in ["attacker.example", "minim.lan.attacker.example", "1.2.3.4.attacker.example", "x"] {
         assert_eq!(ask_as(host, ""), 403, "{host}");
     }
+    assert_eq!(ask_as("", ""), 403, "nothing behind the comma is no name");
     let ours = format!("127.0.0.1:{port}");
     for line in ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: none"] {
         assert_eq!(ask_as(&ours, &format!("{line}\r\n")), 200, "{line}");

@@ -134,7 +134,8 @@ impl SavedList {
 
     /// Where each is, by id and MD5; nowhere where there is no list.
     pub fn read(&self) -> BTreeMap<(u64, String), PathBuf> {
-        let text = fs::read_to_string(&self.0).unwrap_or_default();
+        let bytes = fs::read(&self.0).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes); // a damaged line hides no other
         let entry = |line: &str| {
             let mut fields = line.split('\t');
             let (id, md5, path) = (fields.next()?, fields.next()?, fields.next()?);
