@@ -360,18 +360,18 @@ fn an_absolute_target_overrules_host() {
 fn a_client_that_waits_for_100_gets_it_when_its_body_is_wanted() {
     let expects = "Expect: 100-Continue\r\n";
     let head = post(&format!("{expects}Content-Length: 3\r\n\r\n"));
-    let answers = talk(&[&head, "abc", GET], false);
+    let answers = talk(&[&*head, "abc", GET], false);
     assert_eq!(statuses(&answers), [100, 200, 200]);
     assert_eq!(answers[0].head, "HTTP/1.1 100 Continue");
     let chunked = post(&format!("{expects}Transfer-Encoding: chunked\r\n\r\n"));
-    assert_eq!(statuses(&talk(&[&chunked, "1\r\na\r\n", "0\r\n\r\n"], false)), [100, 200]);
+    assert_eq!(statuses(&talk(&[&*chunked, "1\r\na\r\n", "0\r\n\r\n"], false)), [100, 200]);
 
     assert_eq!(statuses(&talk(&[format!("{head}abc")], false)), [200], "here already");
-    assert_eq!(statuses(&talk(&[&format!("{head}a"), "bc"], false)), [200], "begun already");
+    assert_eq!(statuses(&talk(&[&*format!("{head}a"), "bc"], false)), [200], "begun already");
     let none = post(&format!("{expects}Content-Length: 0\r\n\r\n"));
-    assert_eq!(statuses(&talk(&[&none, GET], false)), [200, 200], "nothing to wait for, not later either");
+    assert_eq!(statuses(&talk(&[&*none, GET], false)), [200, 200], "nothing to wait for, not later either");
     let old = head.replace("HTTP/1.1", "HTTP/1.0");
-    assert_eq!(statuses(&talk(&[&old, "abc"], false)), [200], "HTTP/1.0 knows no 100");
+    assert_eq!(statuses(&talk(&[&*old, "abc"], false)), [200], "HTTP/1.0 knows no 100");
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn a_client_that_waits_for_100_and_is_refused_gets_the_refusal_at_once_and_a_clo
     let long = post("Expect: 100-continue\r\nContent-Length: 65537\r\n\r\n");
     let unknown = long.replace("/echo", "/x").replace("65537", "3");
     for (head, status) in [(long, 413), (unknown, 404)] {
-        let answers = talk(&[&head, GET], false);
+        let answers = talk(&[&*head, GET], false);
         assert_eq!(statuses(&answers), [status]);
         assert!(answers[0].close);
     }
@@ -390,8 +390,8 @@ fn each_path_has_its_own_limit_of_body() {
     let picture =
         |length: usize| format!("POST /picture HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
     let body = "x".repeat(MAX_PICTURE);
-    assert_eq!(statuses(&talk(&[&picture(MAX_PICTURE), &body[..]], false)), [200]);
-    let answers = talk(&[&picture(MAX_PICTURE + 1), &body[..]], false);
+    assert_eq!(statuses(&talk(&[&*picture(MAX_PICTURE), &body[..]], false)), [200]);
+    let answers = talk(&[&*picture(MAX_PICTURE + 1), &body[..]], false);
     assert_eq!(statuses(&answers), [413]);
     assert!(answers[0].body.contains(r#""error":"tooLarge""#), "{answers:?}");
     assert!(answers[0].body.ends_with(r#","limit":1048576}"#), "{answers:?}");
