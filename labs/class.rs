@@ -27,7 +27,7 @@ const CLASS: [Student; 10] = [
     ("an empty check", &["06"], empty_check, &[0], "a1_"),
     ("an early exit", &["06"], early_exit, &[3], "ended before its end"),
     ("another one's variant", &["03", "--student", "2026003"], published_recall, &[1], "a1_"), // a8: the console
-    ("hanging", &["06"], hanging, &[4], "not within its time"),
+    ("hanging", &["06"], hanging, &[3], "not within its time"), // a5 asks is_weak, too
     ("not compiling", &["06"], not_compiling, &[0], "error"),
     ("renamed", &["03", "--student", "2026003"], renamed, &[8], "8/8"),
 ];
