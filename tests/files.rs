@@ -512,12 +512,12 @@ fn eight_transfers_run_beside_the_chat() {
     assert_eq!(folder(&server, "files").len(), 8);
 }
 
-/// A data folder on a disk of 20 MiB, in a mount namespace of its own; where the system does not let us, this is left out.
+/// A data folder on a disk of 8 MiB, in a mount namespace of its own; where the system does not let us, this is left out.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_refuses_the_file_early_gives_the_room_back_and_the_chat_goes_on() {
     let folder = Folder::new();
-    let script = "mount -t tmpfs -o size=20m tmpfs disk && exec \"$0\" \"$@\"";
+    let script = "mount -t tmpfs -o size=8m tmpfs disk && exec \"$0\" \"$@\"";
     let mut unshare = Command::new("unshare");
     unshare.args(["-rm", "sh", "-c", script, MINIM, "server", "--dataDir", "disk", "--chatPort", "0"]);
     unshare.args(["--httpPort", "0", "--udpPort", "off", "--patience", "5"]);
@@ -540,7 +540,7 @@ fn a_full_disk_refuses_the_file_early_gives_the_room_back_and_the_chat_goes_on()
     }
     befriend(http, &alice, &mut bob);
 
-    let bytes = noise(50 * 1024 * 1024);
+    let bytes = noise(16 * 1024 * 1024);
     let mut transfer = Peer::connect(chat, PASSPHRASE);
     transfer.resume(&alice.session_id);
     assert_eq!(transfer.request(announce(&bob, "big", &bytes))["type"], "FILE_READY");
@@ -561,8 +561,8 @@ fn a_full_disk_refuses_the_file_early_gives_the_room_back_and_the_chat_goes_on()
     assert_eq!(alice.say(bob.uid, "there is room again")["type"], "ACK");
     let mut again = Peer::connect(chat, PASSPHRASE);
     again.resume(&alice.session_id);
-    assert_eq!(again.request(announce(&bob, "small", &bytes[..5_000_000]))["offset"], 0);
-    send_chunks(&mut again, &bytes[..5_000_000], 0);
+    assert_eq!(again.request(announce(&bob, "small", &bytes[..2_000_000]))["offset"], 0);
+    send_chunks(&mut again, &bytes[..2_000_000], 0);
     assert_eq!(end(&mut again)["type"], "ACK", "without a restart");
     server.line("/quit");
     assert_eq!(server.finish().0, 0);

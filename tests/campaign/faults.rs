@@ -7,13 +7,14 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use minim::limits::{IDLE_DEADLINE, LOGIN_DEADLINE};
 use serde_json::json;
 
 use crate::common::peer::Peer;
-use crate::common::{Program, befriend, connect, read_to_end};
+use crate::common::{IN_A_FILE, MINIM, Program, befriend, connect, read_to_end};
 use crate::load::{Load, Report};
 use crate::site::{Site, wait_until};
 
@@ -110,8 +111,7 @@ fn disk(rounds: usize) -> Outcome {
     if !may("unshare", &["-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt"]) {
         return Outcome::LeftOut("no mount namespaces here");
     }
-    let site =
-        Site::start(&["unshare", "-rm", "sh", "-c", SMALL_DISK], &["--database", "sqlite:data/minim.db"]);
+    let site = Site::start(&["unshare", "-rm", "sh", "-c", SMALL_DISK], &IN_A_FILE);
     let load = Load::start(&site);
     let data = format!("/proc/{}/root{}/data", site.program.id(), site.folder().display());
     let filling = PathBuf::from(data).join("filling");
@@ -223,8 +223,11 @@ fn clock(rounds: usize) -> Outcome {
     let deadline = LOGIN_DEADLINE.mul_f64(IMPATIENT);
     let (mut earlier, mut earlier_id, mut note) = (0, 0, String::new());
     for round in 0..rounds {
-        let start = Instant::now();
-        let mut stranger = connect(site.chat);
+        let (start, mut stranger) = (Instant::now(), connect(site.chat));
+        let stranger = thread::spawn(move || {
+            read_to_end(&mut stranger);
+            start.elapsed()
+        });
         load.acks(ACKS);
         set(["+1d", "-1d"][round % 2]);
         load.acks(ACKS);
@@ -237,8 +240,7 @@ fn clock(rounds: usize) -> Outcome {
             assert!(jump.abs() > 1.5, "no jump: {jump}");
         }
         (earlier, earlier_id) = (time, id);
-        read_to_end(&mut stranger);
-        let lived = start.elapsed();
+        let lived = stranger.join().expect("closed in time");
         assert!(
             lived > deadline.mul_f64(0.9) && lived < deadline * 2,
             "closed after {lived:?}, not {deadline:?}"
@@ -310,23 +312,13 @@ fn half_open(rounds: usize) -> Outcome {
 fn with_two_pcs(rounds: usize) -> Outcome {
     let patience = 0.1;
     let words = ["--patience", "0.1"];
-    let site = Site::start(&[], &[&words[..], &["--serverIp", "10.9.0.1"]].concat());
+    let site = Site::start(&[], &[&words[..], &["--serverIp", "10.9.0.1"], &IN_A_FILE].concat());
     let load = Load::start(&site);
     let (mut alice, mut bob) = (site.new_user("alice"), site.new_user("bob"));
     befriend(site.http, &alice, &mut bob);
     let ports = [site.chat, site.http].map(|address| address.port().to_string());
     let mut console = Command::new("ip");
-    console.args([
-        "netns",
-        "exec",
-        "pc",
-        crate::common::MINIM,
-        "client",
-        "--serverIp",
-        "10.9.0.1",
-        "--lang",
-        "en",
-    ]);
+    console.args(["netns", "exec", "pc", MINIM, "client", "--serverIp", "10.9.0.1", "--lang", "en"]);
     console.args(["--chatPort", &ports[0], "--httpPort", &ports[1]]).args(words);
     let mut console = Program::run(site.folder(), console);
     console.line("/login bob \"bob's password\"");
