@@ -76,7 +76,7 @@ fn start_client(mut config: Config, own: Own) -> ExitCode {
     if config.finds {
         match lan::find(&config) {
             Ok(found) => {
-                warn(&format!("found {} at {}", harmless_name(&found.name), found.ip));
+                minim::warnings::warn(&format!("found {} at {}", harmless_name(&found.name), found.ip));
                 config.take(&found);
             }
             Err(reason) => return failed(&reason),
@@ -163,17 +163,12 @@ fn print(page: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// On standard error; where nobody reads that, the exit code is left (`eprintln!` would panic).
-fn warn(text: &str) {
-    let _ = writeln!(io::stderr(), "minim: {text}");
-}
-
 fn failed(reason: &str) -> ExitCode {
-    warn(reason);
+    minim::warnings::warn(reason);
     ExitCode::FAILURE
 }
 
 fn wrong(error: &str) -> ExitCode {
-    warn(error);
+    minim::warnings::warn(error);
     ExitCode::from(2)
 }

@@ -32,7 +32,7 @@ use crate::md5_check::{hex, password_digest, random_bytes};
 use crate::message::FromServer;
 use crate::socket::{self, DatagramSocket, Listener, Socket};
 use crate::store::Store;
-use crate::warnings::Warnings;
+use crate::warnings::{self, Warnings};
 use crate::wire;
 
 use files::Transfers;
@@ -195,7 +195,7 @@ fn open_udp(config: &Config, port: u16) -> Option<DatagramSocket> {
     let opened = lan::open(config, port);
     if let Err(error) = &opened {
         let lost = "nobody will find this server by --find, nor be heard";
-        Warnings::default().warn(&format!("UDP port {port} (--udpPort): {error}; {lost}"));
+        warnings::warn(&format!("UDP port {port} (--udpPort): {error}; {lost}"));
     }
     opened.ok()
 }

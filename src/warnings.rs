@@ -21,6 +21,11 @@ impl Warnings {
         }
         *written = Some(Instant::now());
         drop(written); // a stopped terminal holds up this thread alone
-        let _ = writeln!(io::stderr(), "minim: {text}"); // `eprintln!` panics where nobody reads
+        warn(text);
     }
+}
+
+/// Writes one line on standard error. Where nobody reads that, nothing happens: `eprintln!` would panic.
+pub fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "minim: {text}");
 }

@@ -126,7 +126,8 @@ pub fn picture_format(path: &Path) -> Option<String> {
     measure(&octets).map(|(format, width, height)| format!("{format} {width}x{height}"))
 }
 
-fn shown(path: &Path) -> String {
+/// A path as it is shown.
+pub fn shown(path: &Path) -> String {
     harmless_name(&path.to_string_lossy())
 }
 

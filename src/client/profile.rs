@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::client::account::{ask_new_password, ask_password, sex_of};
 use crate::client::arguments::{needs, show_rows, take_word, words_of};
-use crate::client::files::{cannot_read, local_path, size_of, why_of};
+use crate::client::files::{cannot_read, local_path, shown, size_of, why_of};
 use crate::client::people::{fetch_friends, person_row, take_who};
 use crate::client::picture::measure;
 use crate::client::words::Values;
@@ -120,7 +120,7 @@ fn set_avatar(client: &mut Client, path: &Path) -> Result<(), Failure> {
     }
     let octets = fs::read(path).map_err(|error| cannot_read(client, path, error.kind()))?;
     let Some((format, width, height)) = measure(&octets) else {
-        return Err(client.failure("noPicture", &[("PATH", &harmless_name(&path.to_string_lossy()))]));
+        return Err(client.failure("noPicture", &[("PATH", &shown(path))]));
     };
     let stored: Value = client.http_upload("/uploadPicture", &octets)?;
     modify(client, &[("picUrl", stored["picUrl"].as_str().unwrap_or_default())])?;
@@ -160,8 +160,8 @@ fn show_avatar(client: &mut Client, who: &str) -> Result<(), Failure> {
             Ok(())
         }
         Err(error) => {
-            Err(client
-                .failure("cannotWrite", &[("PATH", &name), ("WHY", &why_of(client.words, error.kind()))]))
+            let why = why_of(client.words, error.kind());
+            Err(client.failure("cannotWrite", &[("PATH", &name), ("WHY", &why)]))
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use crate::client::carrier::{Carrier, Download, Shared, Told, Upload};
 use crate::client::conversation::Conversation;
-use crate::client::files::{self, file_text, why_of};
+use crate::client::files::{self, file_text, shown, why_of};
 use crate::client::words::Values;
 use crate::client::{Client, Event, Failure, away};
 use crate::clock::now_ms;
@@ -155,7 +155,7 @@ pub fn told(client: &mut Client, number: u64, told: Told) {
         }
         Told::Broken(path, error) => {
             let key = if matches!(transfer.task, Task::Upload(_)) { "cannotRead" } else { "cannotWrite" };
-            let (path, why) = (harmless_name(&path.to_string_lossy()), why_of(client.words, error.kind()));
+            let (path, why) = (shown(&path), why_of(client.words, error.kind()));
             let failure = client.failure(key, &[("PATH", &path), ("WHY", &why)]);
             failed(client, place, failure);
         }

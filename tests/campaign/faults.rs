@@ -63,22 +63,20 @@ const ACKS: usize = 300;
 const IMPATIENT: f64 = 0.3;
 
 fn kill(rounds: usize) -> Outcome {
-    let mut site = Site::start(&[], &[]);
-    let load = Load::start(&site);
-    for _ in 0..rounds {
-        load.acks(ACKS);
-        site.start_again(); // kill -9 first
-    }
-    load.acks(ACKS);
-    Outcome::Counted(load.end(&site, false))
+    ended_by(&["-KILL"], rounds)
 }
 
 fn signals(rounds: usize) -> Outcome {
+    ended_by(&["-INT", "-TERM"], rounds)
+}
+
+/// The server, ended by these signals in turn and started again each time.
+fn ended_by(signals: &[&str], rounds: usize) -> Outcome {
     let mut site = Site::start(&[], &[]);
     let load = Load::start(&site);
     for round in 0..rounds {
         load.acks(ACKS);
-        site.signal(["-INT", "-TERM"][round % 2]);
+        site.signal(signals[round % signals.len()]);
         while site.program.next_line().is_some() {} // until its output ends, and it with it
         site.start_again();
     }
