@@ -9,30 +9,28 @@
 //! is online and silent: from `send` to the ACK, and to the moment in which the friend has it. Then every other client sends one
 //! at once. SQLite, in a fresh folder below TMPDIR: on a real disk, please.
 
+#[path = "messages/process.rs"]
+mod process;
 #[path = "messages/raw.rs"]
 #[allow(dead_code)] // two programs use it, each a part
 mod raw;
 
 use std::env;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use minim::config::{self, Database, PASSPHRASE};
+use minim::config::{Database, PASSPHRASE};
 use minim::message::{ChatSendMsg, FromClient, FromServer, encode};
 use minim::socket::{self, Socket};
 use minim::trace::Trace;
 use minim::wire::{Receiver, Sender, hello_as_client};
 
+use process::{Folder, Process, was_server};
 use raw::{PASSWORD, Raw};
 
-/// The word by which this program becomes the server.
-const SERVER: &str = "--be-the-server";
 const SIZES: [usize; 4] = [1, 100, 1_000, 4_000];
 /// Clients that log in at the same time.
 const AT_ONCE: usize = 16;
@@ -62,9 +60,8 @@ struct Line {
 
 fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
-    if words.first().is_some_and(|word| word == SERVER) {
-        let config = config::read("server", &words[1..]).expect("our own options").expect("no --help").0;
-        return minim::server::run(config).expect("a server");
+    if was_server(&words) {
+        return;
     }
     let named: Vec<usize> = words.iter().map(|word| word.parse().expect("a number of clients")).collect();
     let sizes = if named.is_empty() { SIZES.to_vec() } else { named };
@@ -76,16 +73,16 @@ fn main() {
 }
 
 fn measure(clients: usize) -> Line {
-    let folder = Folder(env::temp_dir().join(format!("minim-capacity-{}-{clients}", std::process::id())));
-    fs::create_dir(&folder.0).expect("a fresh folder");
-    let database = folder.0.join("minim.db");
-    drop(Raw::make(&Database::Sqlite(database.clone()), clients.next_multiple_of(2)));
-    let server = Server::start(&folder, &database);
-    let before = server.size("VmRSS:");
+    let folder = Folder::new("capacity");
+    let database = Database::Sqlite(folder.0.join("minim.db"));
+    drop(Raw::make(&database, clients.next_multiple_of(2)));
+    let options = ["--maxClients", "7000", "--patience", "100"]; // nobody answers a PING here
+    let server = Process::start(&folder.0, &database, &options);
+    let before = size(&server, "VmRSS:");
     let start = Instant::now();
     let mut people = log_all_in(server.chat, clients);
     let all_in = start.elapsed().as_secs_f64();
-    let (threads, memory) = (server.size("Threads:"), server.size("VmRSS:"));
+    let (threads, memory) = (size(&server, "Threads:"), size(&server, "VmRSS:"));
     let (mut acked, mut delivered) = (Vec::new(), Vec::new());
     for sample in 0..SAMPLES {
         // Spread over all pairs; the first of a pair sends.
@@ -112,61 +109,11 @@ fn measure(clients: usize) -> Line {
     Line { clients, threads, memory, memory_each, all_in, acked, delivered, burst }
 }
 
-/// Gone with all that is in it at the end, however that comes.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-struct Server {
-    process: Child,
-    chat: SocketAddr,
-    /// Open, so that the server can say what it wants to.
-    _output: BufReader<ChildStdout>,
-}
-
-impl Server {
-    fn start(folder: &Folder, database: &std::path::Path) -> Server {
-        let mut command = Command::new(env::current_exe().expect("our own path"));
-        command.args([
-            SERVER,
-            "--chatPort",
-            "0",
-            "--httpPort",
-            "0",
-            "--udpPort",
-            "off",
-            "--maxClients",
-            "7000",
-        ]);
-        command.args(["--patience", "100"]); // nobody answers a PING here
-        command.args(["--database", &format!("sqlite:{}", database.display()), "--dataDir"]);
-        command.arg(folder.0.join("data")).current_dir(&folder.0); // no server.conf there
-        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut process = spawned.expect("we can be started again");
-        let mut output = BufReader::new(process.stdout.take().expect("piped"));
-        let mut said = output.by_ref().lines().map_while(Result::ok);
-        let chat = said.find_map(|line| Some(line.strip_prefix("chat      listening on ")?.parse()));
-        let chat = chat.expect("the server says where it listens").expect("an address");
-        Server { process, chat, _output: output }
-    }
-
-    /// A number of its /proc/PID/status.
-    fn size(&self, name: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("its status");
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of status");
-        line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// A number of the server's /proc/PID/status.
+fn size(server: &Process, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of status");
+    line.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number")
 }
 
 /// One user who is online: `uid` counts from 1, and so does the friend's.

@@ -16,29 +16,26 @@
 
 #[path = "messages/clients.rs"]
 mod clients;
+#[path = "messages/process.rs"]
+mod process;
 #[path = "messages/raw.rs"]
 #[allow(dead_code)] // two programs use it, each a part
 mod raw;
 
 use std::env;
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use minim::config::{self, Database};
+use minim::config::Database;
 use minim::message::ChatSendMsg;
 use minim::store::Store;
 use minim::trace::Trace;
 
+use process::{Folder, Process, was_server};
 use raw::Raw;
 
-/// The word by which this program becomes the server.
-const SERVER: &str = "--be-the-server";
 const ROUNDS: usize = 3;
 /// Clients that send at once, and how many messages each of them sends in a round.
 const CROWDS: [(usize, usize); 4] = [(1, 3_000), (10, 800), (50, 300), (200, 100)];
@@ -72,26 +69,15 @@ struct Times {
 
 fn main() {
     let words: Vec<String> = env::args().skip(1).collect();
-    if words.first().is_some_and(|word| word == SERVER) {
-        let config = config::read("server", &words[1..]).expect("our own options").expect("no --help").0;
-        return minim::server::run(config).expect("a server");
+    if was_server(&words) {
+        return;
     }
     let only: Vec<usize> = words.iter().map(|word| word.parse().expect("a number of clients")).collect();
-    let folder = Folder(env::temp_dir().join(format!("minim-messages-{}", std::process::id())));
-    fs::create_dir(&folder.0).expect("a fresh folder");
+    let folder = Folder::new("messages");
     contest(&folder.0, &only, |name| Database::Sqlite(folder.0.join(format!("{name}.db"))));
     if let Ok(url) = env::var("MINIM_TEST_DATABASE") {
         let url = url.trim_end_matches('/');
         contest(&folder.0, &only, |name| Database::Mysql(format!("{url}/minim_messages_{name}")));
-    }
-}
-
-/// Gone with all that is in it at the end, however that comes.
-struct Folder(PathBuf);
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -142,49 +128,24 @@ fn measure(name: String, messages: usize, place: &Database, work: impl FnOnce() 
     Round { name, messages, seconds, commits, times }
 }
 
-/// A minim server, a process of its own.
+/// A server, and who has not talked to it yet.
 struct Server {
-    process: Child,
-    chat: SocketAddr,
+    process: Process,
     database: Database,
     /// Users of lower uid are used up: each round has fresh ones, for whom nothing waits.
     next_uid: u64,
-    /// Open, so that the server can say what it wants to.
-    _output: BufReader<ChildStdout>,
 }
 
 impl Server {
     fn start(folder: &Path, database: Database) -> Server {
-        let database_option = match &database {
-            Database::Sqlite(path) => format!("sqlite:{}", path.display()),
-            Database::Mysql(url) => url.clone(),
-        };
-        let mut command = Command::new(env::current_exe().expect("our own path"));
-        command.args([SERVER, "--chatPort", "0", "--httpPort", "0", "--udpPort", "off"]);
-        command.args(["--database", &database_option, "--dataDir"]).arg(folder.join("data"));
-        command.current_dir(folder); // no server.conf there
-        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut process = spawned.expect("we can be started again");
-        let mut output = BufReader::new(process.stdout.take().expect("piped"));
-        let said = output.by_ref().lines().map_while(Result::ok);
-        let chat =
-            said.into_iter().find_map(|line| Some(line.strip_prefix("chat      listening on ")?.parse()));
-        let chat = chat.expect("the server says where it listens").expect("an address");
-        Server { process, chat, database, next_uid: 1, _output: output }
+        Server { process: Process::start(folder, &database, &[]), database, next_uid: 1 }
     }
 
     fn round(&mut self, clients: usize, of_each: usize) -> Round {
-        let people = clients::connect(self.chat, self.next_uid, clients, of_each);
+        let people = clients::connect(self.process.chat, self.next_uid, clients, of_each);
         self.next_uid += people_of(clients) as u64;
         let name = end_to_end(clients);
         measure(name, clients * of_each, &self.database, || people.talk())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
