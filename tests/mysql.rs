@@ -268,6 +268,43 @@ fn who_needs_a_row_that_another_program_has_locked_hears_of_it_and_nobody_else()
     assert_eq!(bob.expect("CHAT_SEND_MSG")["id"], stored["id"]);
 }
 
+/// Until so many connections to a database wait for a table.
+fn wait_for_locks(connection: &mut Conn, database: &TestDatabase, count: u64) {
+    let sql = "SELECT COUNT(*) FROM information_schema.processlist \
+               WHERE state = 'Waiting for table metadata lock' AND (db = ? OR info LIKE CONCAT('%', ?, '%'))";
+    let start = Instant::now();
+    while connection.exec_first::<u64, _, _>(sql, (database.name(), database.name())).unwrap() != Some(count)
+    {
+        assert!(start.elapsed() < DEADLINE, "{count} wait");
+    }
+}
+
+/// A LOGIN is granted between two questions to the database: tables are locked so that each has to wait for us.
+#[test]
+#[ignore = "needs a database server: tests/mariadb.sh runs it"]
+fn a_login_that_was_granted_is_not_taken_back_because_the_database_is_slow() {
+    let server = Server::start();
+    let (mut alice, bob) = server.alice_and_bob();
+    let database = server.database.as_ref().expect("MINIM_TEST_DATABASE");
+    let [mut messages, mut users] = [(); 2].map(|()| database.connect().expect("a connection"));
+    messages.query_drop(format!("LOCK TABLES {}.message WRITE", database.name())).unwrap();
+    let mut bob_again = server.peer();
+    bob_again.send(json!({"type": "LOGIN", "clientNo": 1, "loginName": "bob", "pwd": password("bob")}));
+    wait_for_locks(&mut users, database, 1);
+    let lock = format!("LOCK TABLES {}.users WRITE", database.name());
+    let locking = thread::spawn(move || users.query_drop(lock).map(|()| users)); // `message` refers to it: this waits too
+    wait_for_locks(&mut messages, database, 2);
+    messages.query_drop("UNLOCK TABLES").unwrap();
+    let mut users = locking.join().unwrap().unwrap();
+    assert_eq!(bob_again.expect("LOGIN_OK")["uid"], bob.uid);
+    for _ in 0..3 {
+        expect_error(&alice.say(bob.uid, "waits as long as any question of that LOGIN"), "databaseDown");
+    }
+    users.query_drop("UNLOCK TABLES").unwrap();
+    bob_again.fence();
+    assert_eq!(bob_again.put_aside().iter().find(|pushed| pushed["type"] == "KICKED"), None);
+}
+
 #[test]
 #[ignore = "needs a database server: tests/mariadb.sh runs it"]
 fn a_database_server_with_no_connection_left_is_waited_for_and_named() {

@@ -223,9 +223,8 @@ fn check_login_name(call: &Call) -> Result<Response, Refusal> {
 
 fn login(call: &Call) -> Result<Response, Refusal> {
     let (login_name, pwd) = (call.fields.name("loginName")?, call.fields.pwd("pwd")?);
-    let (user, digest) = people::check_password(call.server, &login_name, &pwd, call.address)?;
-    let session = people::begin_session(call.server, user.uid, false);
-    people::require_same_password(call.server, &user, &digest, &session)?;
+    let (user, checked) = people::check_password(call.server, &login_name, &pwd, call.address)?;
+    let session = people::begin_session(call.server, user.uid, false, checked)?;
     let cookie = format!("sid={}; Path=/; HttpOnly; SameSite=Strict", session.id);
     Ok(data(&user)?.with("Set-Cookie", &cookie))
 }

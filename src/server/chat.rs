@@ -220,9 +220,9 @@ impl Client {
             return Err(Refusal::bad("type: this connection is logged in already"));
         }
         let address = self.socket.peer().ip();
-        let (user, digest) = people::check_password(&self.server, login_name, pwd, address)?;
+        let (user, checked) = people::check_password(&self.server, login_name, pwd, address)?;
         let last_id = self.server.store.last_unhandled(user.uid)?;
-        let session = people::begin_session(&self.server, user.uid, true);
+        let session = people::begin_session(&self.server, user.uid, true, checked)?;
         let (session_id, http_port) = (session.id.clone(), self.server.http_port);
         let login_ok = FromServer::LoginOk { client_no, user: user.clone(), session_id, http_port, last_id };
 
@@ -230,7 +230,6 @@ impl Client {
         self.stranger = None;
         self.server.online_users.enter(&session, &self.server.sessions, &self.outbox, &login_ok);
         people::tell_state(&self.server, user.uid);
-        let _ = people::require_same_password(&self.server, &user, &digest, &session); // the last word says so
         self.user = Some((user, session));
         Ok(None)
     }

@@ -5,6 +5,7 @@
 //! Not here: groups (groups.rs), the SQL (store/people.rs).
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use crate::md5_check::{password_digest, password_matches};
 use crate::message::{Changes, Code, Friend, FromServer, NewPwd, NewUser, Refusal, User};
@@ -59,32 +60,35 @@ fn end_all_sessions(server: &Server, uid: u64) {
     }
 }
 
-/// The user of a login name and the digest of their password, if this is it: else `badLogin`, whatever was wrong;
-/// `tooManyTries`.
+/// The user of a login name, if this is their password: else `badLogin`, whatever was wrong; `tooManyTries`. And the moment
+/// before it was looked up which password is right.
 pub fn check_password(
     server: &Server,
     login_name: &str,
     pwd: &str,
     address: IpAddr,
-) -> Result<(User, String), Refusal> {
-    let user = server.brake.guard(&login_name.to_lowercase(), address, || {
+) -> Result<(User, Instant), Refusal> {
+    let checked = server.brake.guard(&login_name.to_lowercase(), address, || {
+        let now = Instant::now();
         let found = server.store.user_and_digest(login_name)?;
         let digest = found.as_ref().map_or(&server.nobodys_digest, |(_, digest)| digest);
         let _turn = server.digests.take(address);
         let is_right = password_matches(pwd, digest);
-        Ok(found.filter(|_| is_right))
+        Ok(found.filter(|_| is_right).map(|(user, _)| (user, now)))
     })?;
-    user.ok_or_else(bad_login)
+    checked.ok_or_else(bad_login)
 }
 
 fn bad_login() -> Refusal {
     Refusal::new(Code::BadLogin, "wrong loginName or pwd")
 }
 
-/// A session for a user whose password was right. Another of theirs may end by it.
-pub fn begin_session(server: &Server, uid: u64, is_chat: bool) -> Session {
+/// A session for a user whose password was right when it was `checked`; another of theirs may end by it. `badLogin`: the
+/// password was changed since.
+pub fn begin_session(server: &Server, uid: u64, is_chat: bool, checked: Instant) -> Result<Session, Refusal> {
     let connected = server.online_users.session_of(uid).map(|session| session.id);
-    let (session, replaced, unused) = server.sessions.begin(uid, is_chat, connected.as_deref());
+    let begun = server.sessions.begin(uid, is_chat, checked, connected.as_deref());
+    let (session, replaced, unused) = begun.ok_or_else(bad_login)?;
     if let Some(replaced) = replaced {
         let (code, text) = ELSEWHERE;
         server.transfers.kick(&replaced, code, text); // its chat connection hears it from `online_users`
@@ -92,23 +96,7 @@ pub fn begin_session(server: &Server, uid: u64, is_chat: bool) -> Session {
     if let Some(unused) = unused {
         kick(server, &unused, "unused", "too many sessions: this one was unused longest");
     }
-    session
-}
-
-/// Behind `begin_session`: the password may have changed since it was checked, and `end_all` come before this session. Then
-/// it ends, as all others did.
-pub fn require_same_password(
-    server: &Server,
-    user: &User,
-    digest: &str,
-    session: &Session,
-) -> Result<(), Refusal> {
-    let refusal = match server.store.user_and_digest(&user.login_name) {
-        Ok(Some((_, now))) if now == digest => return Ok(()),
-        now => now.err().unwrap_or_else(bad_login),
-    };
-    end_session(server, session, "passwordChanged", "the password was changed: log in again");
-    Err(refusal)
+    Ok(session)
 }
 
 /// Ends a session and the connection that lives by it.

@@ -28,27 +28,41 @@ pub struct Session {
 /// All sessions of the server.
 #[derive(Default)]
 pub struct Sessions {
-    /// By id. Held to look up or change; no other lock is taken meanwhile.
-    by_id: Mutex<HashMap<String, Session>>,
+    /// Held to look up or change; no other lock is taken meanwhile.
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    by_id: HashMap<String, Session>,
+    /// uid to the moment in which all sessions of theirs were ended last.
+    ended_all: HashMap<u64, Instant>,
 }
 
 impl Sessions {
-    fn by_id(&self) -> MutexGuard<'_, HashMap<String, Session>> {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A new session, and the two that end by it: where it is one over chat, the user's chat session before it (silently: its
     /// connection is closed when this one's enters `online_users`); and where the user would have more than
     /// `SESSIONS_PER_USER`, the one unused longest, `connected` (the id of theirs that has a connection now) last of all.
+    /// None: since `checked`, when it was looked up which password is right, all sessions of the user were ended.
     pub fn begin(
         &self,
         uid: u64,
         is_chat: bool,
+        checked: Instant,
         connected: Option<&str>,
-    ) -> (Session, Option<Session>, Option<Session>) {
+    ) -> Option<(Session, Option<Session>, Option<Session>)> {
         let id = hex(&random_bytes::<16>());
         let session = Session { id, uid, is_chat, last_used: Instant::now() };
-        let mut by_id = self.by_id();
+        let mut table = self.table();
+        if table.ended_all.get(&uid).is_some_and(|&ended| ended >= checked) {
+            return None;
+        }
+        let Table { by_id, ended_all } = &mut *table;
+        ended_all.retain(|_, ended| ended.elapsed() <= SESSION_LIFE); // longer than any check of a password
         by_id.retain(|_, other| other.last_used.elapsed() <= SESSION_LIFE);
         let is_replaced = |_: &String, other: &mut Session| other.uid == uid && is_chat && other.is_chat;
         let replaced = by_id.extract_if(is_replaced).map(|(_, other)| other).last();
@@ -61,29 +75,31 @@ impl Sessions {
             by_id.remove(&other.id);
         }
         by_id.insert(session.id.clone(), session.clone());
-        (session, replaced, unused)
+        Some((session, replaced, unused))
     }
 
     /// The session of an id, which is used by that. One that nobody used for `SESSION_LIFE` ends here instead.
     pub fn use_session(&self, id: &str) -> Option<Session> {
-        let mut by_id = self.by_id();
-        let session = by_id.get_mut(id)?;
+        let mut table = self.table();
+        let session = table.by_id.get_mut(id)?;
         if session.last_used.elapsed() > SESSION_LIFE {
-            by_id.remove(id);
+            table.by_id.remove(id);
             return None;
         }
         session.last_used = Instant::now();
         Some(session.clone())
     }
 
-    /// Ends all sessions of a user.
+    /// Ends all sessions of a user, and those that would begin by a check of a password that is under way.
     pub fn end_all(&self, uid: u64) -> Vec<Session> {
-        self.by_id().extract_if(|_, session| session.uid == uid).map(|(_, session)| session).collect()
+        let mut table = self.table();
+        table.ended_all.insert(uid, Instant::now());
+        table.by_id.extract_if(|_, session| session.uid == uid).map(|(_, session)| session).collect()
     }
 
     /// Ends a session, if it has not ended.
     pub fn end(&self, id: &str) {
-        self.by_id().remove(id);
+        self.table().by_id.remove(id);
     }
 }
 
