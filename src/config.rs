@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::limits::{MAX_CLIENTS, MAX_NAME, MAX_NUMBER, patiently};
+use crate::limits::{MAX_CLIENTS, MAX_NAME, MAX_NUMBER, MAX_PASSWORD_ROUNDS, PASSWORD_ROUNDS, patiently};
 use crate::trace::{LEVELS, Level, Trace};
 
 /// The passphrase where none is given: everybody knows it.
@@ -18,7 +18,7 @@ pub const PASSPHRASE: &str = "hfut";
 
 /// Name, kind of value, default and meaning of each option, in the order in which help prints them.
 #[rustfmt::skip]
-const OPTIONS: [[&str; 4]; 20] = [
+const OPTIONS: [[&str; 4]; 21] = [
     ["config", "FILE", "server.conf", "where further options stand, one `name = value` a line"],
     ["serverIp", "ADDRESS", "127.0.0.1", "to listen on or connect to; 0.0.0.0 or :: opens it to the LAN"],
     ["chatPort", "PORT", "8888", "TCP port of the chat; 0: any free one"],
@@ -35,6 +35,7 @@ const OPTIONS: [[&str; 4]; 20] = [
     ["trace", "LEVEL", "off", "off, steps, frames or rounds: how much of the wire to show, on standard error"],
     ["patience", "NUMBER", "1", "multiplies every deadline of a connection"],
     ["httpHost", "NAMES", "none", "further names of this server for HTTP, with commas"],
+    ["passwordRounds", "NUMBER", "10000", "what a guess at a password costs: HMACs for each one that is stored now"],
     ["http", "WAY", "both", "server: both or sealed; client: plain, else sealed"],
     ["lang", "LANGUAGE", "from the locale", "en or zh: the client's words"],
     ["timeZone", "+HH:MM", "+08:00 in Chinese, else +00:00", "for showing times"],
@@ -108,6 +109,8 @@ pub struct Config {
     pub patience: f64,
     /// Further names under which HTTP may be asked for.
     pub http_host: Vec<String>,
+    /// Iterations of the digest of a password that is stored from now on.
+    pub password_rounds: u32,
     /// Which of the two ways into HTTP.
     pub http: Http,
     /// The client's words.
@@ -246,6 +249,7 @@ fn defaults() -> Config {
         trace: Trace::on_standard_error(Level::Off),
         patience: 1.0,
         http_host: Vec::new(),
+        password_rounds: PASSWORD_ROUNDS,
         http: Http::Both,
         lang: lang_from_environment(),
         time_zone: None,
@@ -326,6 +330,7 @@ fn set(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
             let names = value.split(',').map(|host| host.trim().to_owned());
             config.http_host = names.filter(|host| !host.is_empty()).collect();
         }
+        "passwordRounds" => config.password_rounds = number(value, 1, MAX_PASSWORD_ROUNDS.into())? as u32,
         "http" => {
             let ways = [("both", Http::Both), ("sealed", Http::Sealed), ("plain", Http::Plain)];
             config.http = one_of(value, &ways)?;

@@ -116,8 +116,11 @@ pub const NOTICES_KEPT: usize = 20;
 /// Characters of a client's own words that an answer repeats to it. fields.rs.
 pub const MAX_REPEATED: usize = 200;
 
-/// Iterations of a password's digest: each guess costs a thief as many. md5_check.rs.
+/// Iterations of a password's digest, unless `--passwordRounds` says otherwise: each guess costs a thief as many. config.rs.
 pub const PASSWORD_ROUNDS: u32 = 10_000;
+/// Most iterations that a stored password may ask for: a forged row must not keep a thread busy for half an hour.
+/// md5_check.rs.
+pub const MAX_PASSWORD_ROUNDS: u32 = 100_000;
 /// Wrong passwords that one address may give for one login name before it is braked. server/sessions.rs.
 pub const FREE_TRIES: u32 = 5;
 /// Longest pause of the brake, in seconds, after 1, 2, 4 … server/sessions.rs.

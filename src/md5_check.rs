@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 
 use md5::{Digest, Md5};
 
-use crate::limits::PASSWORD_ROUNDS;
+use crate::limits::MAX_PASSWORD_ROUNDS;
 
 /// Bytes of a block of MD5: what its compression function takes at a time.
 const BLOCK_SIZE: usize = 64;
@@ -26,8 +26,6 @@ const OPAD: [u8; BLOCK_SIZE] = [0x5C; BLOCK_SIZE];
 const SCHEME: &str = "hmac-md5";
 /// Bytes of a salt: enough that no two users ever have the same.
 const SALT_SIZE: usize = 16;
-/// Most rounds that a stored password may ask for: a forged row must not keep a thread busy for half an hour.
-const MAX_STORED_ROUNDS: u32 = 10 * PASSWORD_ROUNDS;
 
 /// MD5 (RFC 1321) of `bytes`, 16 bytes.
 pub fn md5(bytes: &[u8]) -> [u8; 16] {
@@ -130,15 +128,15 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
     black_box(difference) == 0
 }
 
-/// What is stored for `pwd`: the text `hmac-md5$10000$SALT$DIGEST`, 80 characters; salt and digest are 32 hex digits each.
+/// What is stored for `pwd`, by 10,000 rounds the text `hmac-md5$10000$SALT$DIGEST`: salt and digest are 32 hex digits each.
 ///
 /// One MD5 would be weak: a thief tries a list of common passwords at billions of guesses a second, and one list of their
 /// MD5s, made once, opens every user who has one of them. The salt, other for each user, makes the thief begin anew for
 /// each; the rounds make each guess cost as many HMACs. Real programs do the same with PBKDF2, which these rounds
 /// resemble, or better with Argon2, which needs memory too: a thousand guesses at the same time do not fit in.
-pub fn password_digest(pwd: &str) -> String {
+pub fn password_digest(pwd: &str, rounds: u32) -> String {
     let salt = hex(&random_bytes::<SALT_SIZE>());
-    stored_password(pwd, PASSWORD_ROUNDS, &salt)
+    stored_password(pwd, rounds, &salt)
 }
 
 /// Whether `stored` was made of `pwd`. Never panics: a text that `password_digest` does not write is no password's.
@@ -148,7 +146,7 @@ pub fn password_matches(pwd: &str, stored: &str) -> bool {
         return false;
     };
     let rounds = rounds.parse().unwrap_or(0); // no number, or none of 32 bits: refused in the next line
-    if rounds == 0 || rounds > MAX_STORED_ROUNDS {
+    if rounds == 0 || rounds > MAX_PASSWORD_ROUNDS {
         return false;
     }
     // The whole text is made again, not the digest alone: so a number's zeros in front, or a fifth field, are refused too.

@@ -124,7 +124,7 @@ pub fn open(config: Config) -> Result<Opened, String> {
         sessions: Sessions::default(),
         brake: Brake::default(),
         digests: Turns::default(),
-        nobodys_digest: password_digest(&hex(&random_bytes::<16>())),
+        nobodys_digest: password_digest(&hex(&random_bytes::<16>()), config.password_rounds),
         strangers: Seats::default(),
         clients: Seats::default(),
         http_connections: Seats::default(),

@@ -55,7 +55,7 @@ fn help_goes_to_standard_output_and_ends_with_0() {
 #[test]
 fn a_wrong_command_line_is_named_and_ends_with_2() {
     let folder = Folder::new();
-    let cases: [(&[&str], &[&str]); 27] = [
+    let cases: [(&[&str], &[&str]); 29] = [
         (&["sever"], &["sever", "server"]),
         (&["server", "--chatport", "1"], &["--chatport", "chatPort", "dataDir"]),
         (&["server", "chatPort", "1"], &["chatPort", "--name value"]),
@@ -71,6 +71,8 @@ fn a_wrong_command_line_is_named_and_ends_with_2() {
         (&["server", "--patience", "1e400"], &["--patience 1e400", "decimal"]),
         (&["server", "--passphrase", ""], &["--passphrase", "empty"]),
         (&["server", "--maxClients", "7001"], &["--maxClients 7001", "7000"]),
+        (&["server", "--passwordRounds", "0"], &["--passwordRounds 0", "1 to 100000"]),
+        (&["server", "--passwordRounds", "100001"], &["--passwordRounds 100001", "1 to 100000"]),
         (&["server", "--trace", "all"], &["--trace all", "steps, frames, rounds"]),
         (&["server", "--http", "plainly"], &["--http plainly", "both, sealed, plain"]),
         (&["client", "--lang", "fr"], &["--lang fr", "en, zh"]),
@@ -140,6 +142,8 @@ fn every_option_of_the_contract_is_taken_also_those_whose_part_comes_later() {
         "0.5",
         "--httpHost",
         "minim.lan,x",
+        "--passwordRounds",
+        "1",
         "--http",
         "sealed",
         "--lang",

@@ -243,42 +243,40 @@ fn no_name_leads_out_of_the_folder_of_pictures() {
 
 #[test]
 fn no_session_that_the_old_password_made_outlives_the_new_one() {
-    let server = Server::start();
-    let mut alice = server.new_user("alice");
+    let server = Server::with(&["--passwordRounds", "2000"]); // so that many a password is being checked meanwhile
     let address = server.http;
-    let log_in = |pwd: &str| {
-        let form = format!("loginName=alice&pwd={pwd}");
+    let log_in = |form: &str| {
         let lines =
             format!("Host: {address}\r\n{FORM}Content-Length: {}\r\nConnection: close\r\n", form.len());
         let (head, _) = raw_http(address, format!("POST /login HTTP/1.1\r\n{lines}\r\n{form}").as_bytes());
         Some(head.split("sid=").nth(1)?.split(';').next()?.to_owned())
     };
-    let mut old = "alice%27s%20password".to_owned();
-    for round in 0..5 {
-        let new = format!("new{round}");
-        let is_done = AtomicBool::new(false);
-        let made = thread::scope(|scope| {
+    for name in ["alice", "bob", "carol", "dave", "eve"] {
+        let mut user = server.new_user(name);
+        let old = format!("{name}%27s%20password");
+        let (is_done, form) = (AtomicBool::new(false), format!("loginName={name}&pwd={old}"));
+        let (head, made) = thread::scope(|scope| {
             let knock = || {
                 let mut made = Vec::new();
                 while !is_done.load(Ordering::SeqCst) {
-                    made.extend(log_in(&old));
+                    made.extend(log_in(&form));
                 }
                 made
             };
             let knockers: Vec<_> = (0..6).map(|_| scope.spawn(knock)).collect();
-            let sid = log_in(&old).expect("the right password");
-            let form = format!("pwd={new}&oldPwd={old}");
-            let lines = format!("Cookie: sid={sid}\r\n{FORM}");
-            let (head, body) = post(&server, None, "/modifyUser", &lines, form.as_bytes());
-            assert!(head.starts_with("HTTP/1.1 200 "), "{head} {body:?}");
+            // This session has a connection: it outlives the newer ones, of which there are too many.
+            let lines = format!("Cookie: sid={}\r\n{FORM}", user.session_id);
+            let (head, _) =
+                post(&server, None, "/modifyUser", &lines, format!("pwd=new&oldPwd={old}").as_bytes());
             is_done.store(true, Ordering::SeqCst);
-            knockers.into_iter().flat_map(|knocker| knocker.join().expect("no panic")).collect::<Vec<_>>()
+            let made = knockers.into_iter().flat_map(|knocker| knocker.join().expect("no panic"));
+            (head, made.collect::<Vec<_>>())
         });
-        for sid in made {
-            let answer = server.get("/getFriendsById", Some(&sid));
-            assert_eq!(answer["error"], "notLoggedIn", "round {round}: a session of the old password lives");
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        for sid in made.iter().rev().take(100) {
+            let answer = server.get("/getFriendsById", Some(sid));
+            assert_eq!(answer["error"], "notLoggedIn", "{name}: a session of the old password lives");
         }
-        old = new;
+        user.expect("KICKED");
     }
-    alice.expect("KICKED");
 }

@@ -102,3 +102,31 @@ fn a_full_disk_is_told_and_once_there_is_room_all_goes_on() {
     let login = peer.request(json!({"type": "LOGIN", "loginName": "user0", "pwd": "x"}));
     assert_eq!(login["type"], "LOGIN_OK");
 }
+
+#[test]
+fn a_password_is_stored_with_the_rounds_of_its_day_and_stays_right_when_they_change() {
+    let mut server = Server::with(&["--passwordRounds", "3"]);
+    server.new_user("alice");
+    assert!(stored_password(&server).starts_with("hmac-md5$3$"));
+
+    server.options = ["--passwordRounds", "70"].map(str::to_owned).to_vec();
+    server.start_again();
+    let alice = server.log_in("alice");
+    assert!(stored_password(&server).starts_with("hmac-md5$3$"), "the text itself is not known");
+    expect_error(&server.peer().log_in_with("alice", "another"), "badLogin");
+    let form = "pwd=new&oldPwd=alice's+password";
+    let head = format!("Host: {}\r\nCookie: sid={}\r\n", server.http, alice.session_id);
+    let kind =
+        format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", form.len());
+    let (head, _) = server.raw_http(
+        format!("POST /modifyUser HTTP/1.1\r\n{head}{kind}Connection: close\r\n\r\n{form}").as_bytes(),
+    );
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(stored_password(&server).starts_with("hmac-md5$70$"));
+    assert_eq!(server.peer().log_in_with("alice", "new")["type"], "LOGIN_OK");
+}
+
+fn stored_password(server: &Server) -> String {
+    let file = Connection::open(server.data().join("minim.db")).expect("the database");
+    file.query_row("SELECT pwd FROM users", [], |row| row.get(0)).expect("one user")
+}

@@ -18,7 +18,7 @@ use crate::store::{Answered, Asked};
 pub fn register(server: &Server, user: &NewUser, address: IpAddr) -> Result<u64, Refusal> {
     pictures::require_ours(server, &user.pic_url)?;
     let turn = server.digests.take(address);
-    let digest = password_digest(&user.pwd);
+    let digest = password_digest(&user.pwd, server.config.password_rounds);
     drop(turn);
     server.store.add_user(user, &digest)
 }
@@ -32,7 +32,7 @@ pub fn modify_user(server: &Server, uid: u64, changes: &Changes, address: IpAddr
         let login_name = server.store.user(uid)?.login_name;
         check_password(server, &login_name, old_pwd, address)?;
         let _turn = server.digests.take(address);
-        digest = Some(password_digest(pwd));
+        digest = Some(password_digest(pwd, server.config.password_rounds));
     }
     let _one_at_a_time = server.one_change();
     let (before, after) = server.store.modify_user(uid, changes, digest)?;
@@ -47,7 +47,7 @@ pub fn modify_user(server: &Server, uid: u64, changes: &Changes, address: IpAddr
 
 /// A new password by the operator's will, without the old one.
 pub fn set_password(server: &Server, uid: u64, pwd: &str) -> Result<(), Refusal> {
-    let digest = password_digest(pwd);
+    let digest = password_digest(pwd, server.config.password_rounds);
     let _one_at_a_time = server.one_change();
     server.store.modify_user(uid, &Changes::default(), Some(digest))?;
     end_all_sessions(server, uid);

@@ -408,6 +408,7 @@ fn start_server(
     let (chat, http) = (chat.to_string(), http.to_string());
     let mut words = vec!["server", "--chatPort", &chat, "--httpPort", &http, "--udpPort", "off"];
     words.extend(["--patience", "5"]); // a busy machine is no reason to fail; a test can say otherwise
+    words.extend(["--passwordRounds", "1"]); // nobody guesses here, and a debug build takes 40 ms for the usual 10,000
     words.extend(options.iter().map(String::as_str));
     let mut program = Program::start(folder.path(), &words, &[]);
     let mut address = |prefix: &str| {

@@ -4,6 +4,7 @@
 use std::fs;
 
 use minim::config::Database;
+use minim::limits::PASSWORD_ROUNDS;
 use minim::md5_check::{hex, md5, password_digest};
 use minim::message::ChatSendMsg;
 use mysql::prelude::Queryable;
@@ -116,7 +117,7 @@ impl Raw {
 
 /// The mark by which minim knows its database, users, and friendships.
 fn rows(users: usize) -> String {
-    let digest = password_digest(PASSWORD);
+    let digest = password_digest(PASSWORD, PASSWORD_ROUNDS);
     let mark = format!("INSERT INTO minimSchema VALUES ('{}');\n", hex(&md5(SCHEMA.as_bytes())));
     let user = |uid: usize| format!("({uid}, '{digest}', 'u{uid}', 'u{uid}', 'User {uid}', 0, '', {NOW})");
     let all: Vec<String> = (1..=users).map(user).collect();
