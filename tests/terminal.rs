@@ -401,12 +401,12 @@ fn a_push_while_a_password_is_typed_is_seen_and_the_password_is_not() {
 fn a_server_that_stays_away_is_told_once_more_and_a_second_login_leaves_the_prompt() {
     let mut server = Server::start();
     server.alice_and_bob();
-    let mut bob = Terminal::start(&server, 100, 20, &["--patience", "0.1"]);
+    let mut bob = Terminal::start(&server, 100, 20, &["--patience", "0.05"]);
     bob.answer("minim> ", "/login bob \"bob's password\"");
     bob.wait("a prompt", |screen| screen.cursor_row() == "bob>");
     server.kill();
-    bob.wait_for_row("! connection lost (the server closed it), trying again in 0.1 s");
-    let still = "! still no server at ADDRESS after 6 s, trying every 3 s, /quit ends";
+    bob.wait_for_row("! connection lost (the server closed it), trying again in 0.05 s");
+    let still = "! still no server at ADDRESS after 3 s, trying every 1.5 s, /quit ends";
     bob.wait_for_row(&still.replace("ADDRESS", &server.chat.to_string()));
     server.start_again();
     bob.wait_for_row("* connected again, logged in as bob");
