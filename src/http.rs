@@ -313,6 +313,7 @@ impl BodyParser {
                         return Ok(Partial);
                     };
                     self.room = self.room.saturating_sub(input.at - start + CRLF); // that of its data, too
+                    // Blanks behind the size are taken without an extension too: some servers pad it with them.
                     let digits = line.split(';').next().unwrap_or("");
                     self.part = match number(digits.trim_end_matches(BLANKS), 16) {
                         None => return refused(400, "a chunk begins with its size in hex digits"),

@@ -30,7 +30,7 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Chat connections before LOGIN or RESUME; one more is closed at accept. server/chat.rs.
 pub const MAX_STRANGERS: usize = 1024;
-/// Of these at most so many from one address: one PC alone cannot keep others out. server/chat.rs.
+/// Of these at most so many from one address: who has one alone cannot keep others out. server/chat.rs.
 pub const MAX_STRANGERS_EACH: usize = MAX_STRANGERS / 2;
 /// Most that `--maxClients` takes: two threads each. config.rs.
 pub const MAX_CLIENTS: u64 = 7000;
@@ -125,7 +125,7 @@ pub const MAX_PASSWORD_ROUNDS: u32 = 100_000;
 pub const FREE_TRIES: u32 = 5;
 /// Longest pause of the brake, in seconds, after 1, 2, 4 … server/sessions.rs.
 pub const LONGEST_BRAKE: u64 = 60;
-/// Names and addresses that the brake remembers; those with one wrong password go first, then the unbraked, then the half unused longest. server/sessions.rs.
+/// Names and addresses that the brake remembers; those with the fewest wrong passwords go first. server/sessions.rs.
 pub const BRAKE_ENTRIES: usize = 10_000;
 /// Sessions of one user. server/sessions.rs.
 pub const SESSIONS_PER_USER: usize = 8;

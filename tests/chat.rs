@@ -14,8 +14,8 @@ use common::peer::{Peer, expect_error, password};
 use common::{PASSPHRASE, Server, connect, dribble, read_to_end};
 use minim::limits::{MAX_STRANGERS_EACH, OUTBOX_FRAMES};
 use minim::message::{Code, FromServer};
-use minim::server::online::Outbox;
-use minim::server::sessions::Brake;
+use minim::server::online::{Item, OnlineUsers, Outbox};
+use minim::server::sessions::{Brake, Sessions};
 use minim::socket;
 use minim::trace::Trace;
 use minim::wire::MAGIC;
@@ -708,6 +708,32 @@ fn who_asks_faster_than_it_reads_waits_for_room_and_who_is_pushed_too_much_is_cu
     }
     assert!(outbox.is_closing() && outbox.take_all().is_empty());
     assert_eq!(client.recv(&mut [0], soon()).unwrap(), 0, "its connection is cut");
+}
+
+/// A LOGIN that is granted, and before it is online the password is another.
+#[test]
+fn a_session_that_ends_before_it_is_online_takes_the_one_it_replaced_along() {
+    let listener = socket::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "L", &Trace::off()).unwrap();
+    let address = listener.address().unwrap();
+    let (users, sessions) = (OnlineUsers::default(), Sessions::default());
+    let connection = || {
+        let client = socket::connect(address, Duration::from_secs(30), "C", &Trace::off()).unwrap();
+        (client, Arc::new(Outbox::new(Arc::new(socket::accept(&listener, "1").unwrap()))))
+    };
+    let begin = || sessions.begin(7, true, Instant::now(), None).expect("a session").0;
+    let [(_first_client, first), (_client, second)] = [connection(), connection()];
+    users.enter(&begin(), &sessions, &first, &FromServer::Pong);
+    assert!(users.is_online(7) && !first.is_closing());
+    let session = begin();
+    sessions.end_all(7);
+    users.enter(&session, &sessions, &second, &FromServer::Pong);
+    assert!(first.is_closing() && second.is_closing() && !users.is_online(7));
+    for (outbox, before) in [(&first, 2), (&second, 1)] {
+        let items = outbox.take_all();
+        let Some(Item::Body(last_word)) = items.last() else { panic!("no last word") };
+        assert!(String::from_utf8_lossy(last_word).contains("passwordChanged"), "behind {before} others");
+        assert_eq!(items.len(), before + 1);
+    }
 }
 
 #[test]

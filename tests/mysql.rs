@@ -246,6 +246,24 @@ fn a_commit_whose_answer_is_lost_is_told_to_all_once() {
     assert_eq!(ids_of_records(&server, &alice, bob.uid), [stored["id"].clone()]);
 }
 
+/// The answer to a change of password is lost: it may be in force, so no session that the old one made may go on.
+#[test]
+#[ignore = "needs a database server: tests/mariadb.sh runs it"]
+fn a_new_password_in_doubt_ends_all_sessions() {
+    let mariadb = MariaDb::start(&[]);
+    let server = Server::with(&["--database", &loses_the_answer_to_commit(&mariadb.url, "in doubt")]);
+    let mut alice = server.new_user("alice");
+    let form = "username=in+doubt&pwd=new&oldPwd=alice's+password";
+    let head = format!("Host: {}\r\nCookie: sid={}\r\n", server.http, alice.session_id);
+    let kind =
+        format!("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n", form.len());
+    let request = format!("POST /modifyUser HTTP/1.1\r\n{head}{kind}Connection: close\r\n\r\n{form}");
+    assert!(server.raw_http(request.as_bytes()).0.starts_with("HTTP/1.1 503 "));
+    assert_eq!(alice.expect("KICKED")["code"], "passwordChanged");
+    alice.expect_closed();
+    assert_eq!(server.peer().log_in_with("alice", "new")["type"], "LOGIN_OK");
+}
+
 #[test]
 #[ignore = "needs a database server: tests/mariadb.sh runs it"]
 fn who_needs_a_row_that_another_program_has_locked_hears_of_it_and_nobody_else() {

@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -109,6 +109,50 @@ fn a_new_password_wants_the_old_one_and_ends_all_sessions() {
     }
     let braked = modify(&server, &bob, &form(&password("bob")));
     assert_eq!(braked["error"], "tooManyTries", "a wrong oldPwd counts as a wrong password");
+}
+
+#[test]
+fn a_session_that_ends_while_its_request_is_still_coming_does_nothing_more() {
+    let server = Server::start();
+    let alice = server.new_user("alice");
+    let form = "sex=2";
+    let fields = format!("Cookie: sid={}\r\n{FORM}Expect: 100-continue\r\n", alice.session_id);
+    let head = format!(
+        "POST /modifyUser HTTP/1.1\r\nHost: {}\r\n{fields}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        server.http,
+        form.len()
+    );
+    let mut stream = connect(server.http);
+    stream.write_all(head.as_bytes()).expect("the server reads");
+    let mut asked = [0; "HTTP/1.1 100 Continue\r\n\r\n".len()];
+    stream.read_exact(&mut asked).expect("100: the session is known");
+    assert!(asked.starts_with(b"HTTP/1.1 100 "));
+    assert!(post(&server, Some(&alice), "/logout", FORM, b"").0.starts_with("HTTP/1.1 200 "));
+    stream.write_all(form.as_bytes()).expect("the server reads");
+    let answer = String::from_utf8(read_to_end(&mut stream)).expect("UTF-8");
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    assert_eq!(server.log_in("alice").uid, alice.uid);
+}
+
+#[test]
+fn one_old_password_changes_the_password_once() {
+    let server = Server::with(&["--passwordRounds", "2000"]); // all are checked before the first is done
+    let (alice, address) = (server.new_user("alice"), server.http);
+    let request = |number: usize| {
+        let form = format!("pwd=new{number}&oldPwd=alice's+password");
+        let fields = format!("Host: {address}\r\nCookie: sid={}\r\n{FORM}", alice.session_id);
+        let length = format!("Content-Length: {}\r\nConnection: close\r\n", form.len());
+        format!("POST /modifyUser HTTP/1.1\r\n{fields}{length}\r\n{form}")
+    };
+    let heads: Vec<String> = thread::scope(|scope| {
+        let ask = |request: String| scope.spawn(move || raw_http(address, request.as_bytes()).0);
+        let threads: Vec<_> = (0..4).map(request).map(ask).collect();
+        threads.into_iter().map(|thread| thread.join().expect("an answer")).collect()
+    });
+    let done: Vec<usize> = (0..4).filter(|&number| heads[number].starts_with("HTTP/1.1 200 ")).collect();
+    assert_eq!(done.len(), 1, "{heads:?}");
+    let answer = server.peer().log_in_with("alice", &format!("new{}", done[0]));
+    assert_eq!(answer["type"], "LOGIN_OK");
 }
 
 #[test]

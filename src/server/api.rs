@@ -97,6 +97,7 @@ fn respond(
         return Ok(Response { close: true, ..refusal }); // such a body is not read
     }
     let body = connection.read_body(if is_upload { MAX_PICTURE } else { MAX_ARGUMENTS_BODY })?;
+    let session = session.and_then(|session| server.sessions.use_session(&session.id)); // a body may take long
     if wrong_type && !body.is_empty() {
         return Ok(unsupported_type());
     }

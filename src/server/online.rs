@@ -2,8 +2,8 @@
 //!
 //! Rules: delivering never waits for another's socket: a body goes into a queue that is bounded in frames and bytes, and
 //! each client's own thread writes. A client whose queue is full is cut off; what it missed waits in the database. An
-//! entry is removed by the connection that made it, or when its session ends. What a friend is told of somebody's state
-//! is read in the moment in which it is queued, so the last word is always the true one.
+//! entry is removed by the connection that made it, or when its session ends. Whether somebody is online is read in the
+//! moment in which a friend is told, so the last word is always the true one.
 //! Not here: what is pushed to whom (people.rs), the thread that writes (chat.rs).
 
 use std::collections::{HashMap, VecDeque};
@@ -35,6 +35,8 @@ impl Item {
 
 /// KICKED of a session that a newer LOGIN has ended: code and text.
 pub const ELSEWHERE: (&str, &str) = ("loggedInElsewhere", "logged in at another place");
+/// KICKED of all sessions of a user whose password is another now, or may be.
+pub const PASSWORD_CHANGED: (&str, &str) = ("passwordChanged", "the password was changed: log in again");
 
 /// The queue between whoever has something for a client and the thread that writes to it.
 pub struct Outbox {
@@ -199,16 +201,25 @@ impl OnlineUsers {
 
     /// The user of `session` is online from now on, by `outbox`, into which the answer to LOGIN goes first and what
     /// waited second; all that is pushed from this moment on stands behind. The connection of an earlier session is
-    /// closed with a last word; so is this one, if a later LOGIN has ended its session already.
+    /// closed with a last word; so is this one, if its own session has ended already.
     pub fn enter(&self, session: &Session, sessions: &Sessions, outbox: &Arc<Outbox>, login_ok: &FromServer) {
         let elsewhere = kicked(ELSEWHERE.0, ELSEWHERE.1);
         let mut by_uid = self.by_uid();
-        let is_replaced = sessions.use_session(&session.id).is_none();
+        let has_ended = |session: &Session| sessions.use_session(&session.id).is_none();
         let mut queue = outbox.queue();
         outbox.put(&mut queue, Item::body(login_ok));
-        if is_replaced {
+        if has_ended(session) {
             drop(queue);
-            return outbox.close(Some(&elsewhere));
+            let all_ended = sessions.all_ended_since(session.uid, session.begun());
+            let (code, text) = if all_ended { PASSWORD_CHANGED } else { ELSEWHERE };
+            outbox.close(Some(&kicked(code, text)));
+            // Whoever ended this session found it without a connection, and the one before it had ended by this.
+            if by_uid.get(&session.uid).is_some_and(|earlier| has_ended(&earlier.session)) {
+                by_uid
+                    .remove(&session.uid)
+                    .inspect(|earlier| earlier.outbox.close(Some(&kicked(code, text))));
+            }
+            return;
         }
         outbox.put(&mut queue, Item::Backlog(session.uid));
         queue.catching_up = true;

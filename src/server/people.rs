@@ -1,7 +1,7 @@
 //! Users and friendships: the rules, whether they are asked over chat or HTTP, and who hears of a change.
 //!
 //! Rules: first the database, then the queues of those who are online; a change that concerns someone online reaches
-//! them at once. Unknown name or wrong password: the same answer, after the same work.
+//! them at once. Unknown name or wrong password: the same answer, after the same work (where `--passwordRounds` stays).
 //! Not here: groups (groups.rs), the SQL (store/people.rs).
 
 use std::net::IpAddr;
@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::md5_check::{password_digest, password_matches};
 use crate::message::{Changes, Code, Friend, FromServer, NewPwd, NewUser, Refusal, User};
-use crate::server::online::ELSEWHERE;
+use crate::server::online::{ELSEWHERE, PASSWORD_CHANGED};
 use crate::server::sessions::Session;
 use crate::server::{Server, groups, pictures};
 use crate::store::{Answered, Asked};
@@ -27,37 +27,44 @@ pub fn register(server: &Server, user: &NewUser, address: IpAddr) -> Result<u64,
 /// sessions of the user. `badLogin`, `tooManyTries`.
 pub fn modify_user(server: &Server, uid: u64, changes: &Changes, address: IpAddr) -> Result<User, Refusal> {
     pictures::require_ours(server, changes.pic_url.as_deref().unwrap_or_default())?;
-    let mut digest = None;
-    if let Some(NewPwd { pwd, old_pwd }) = &changes.pwd {
-        let login_name = server.store.user(uid)?.login_name;
-        check_password(server, &login_name, old_pwd, address)?;
-        let _turn = server.digests.take(address);
-        digest = Some(password_digest(pwd, server.config.password_rounds));
-    }
+    let Some(NewPwd { pwd, old_pwd }) = &changes.pwd else {
+        let _one_at_a_time = server.one_change();
+        return change(server, uid, changes, None);
+    };
+    let login_name = server.store.user(uid)?.login_name;
+    let (_, checked) = check_password(server, &login_name, old_pwd, address)?;
+    let turn = server.digests.take(address);
+    let digest = password_digest(pwd, server.config.password_rounds);
+    drop(turn);
     let _one_at_a_time = server.one_change();
-    let (before, after) = server.store.modify_user(uid, changes, digest)?;
-    if before.username != after.username {
-        tell_state(server, uid);
+    if server.sessions.all_ended_since(uid, checked) {
+        return Err(bad_login()); // another change came first
     }
-    if changes.pwd.is_some() {
-        end_all_sessions(server, uid);
-    }
-    Ok(after)
+    change(server, uid, changes, Some(digest))
 }
 
 /// A new password by the operator's will, without the old one.
 pub fn set_password(server: &Server, uid: u64, pwd: &str) -> Result<(), Refusal> {
     let digest = password_digest(pwd, server.config.password_rounds);
     let _one_at_a_time = server.one_change();
-    server.store.modify_user(uid, &Changes::default(), Some(digest))?;
-    end_all_sessions(server, uid);
-    Ok(())
+    change(server, uid, &Changes::default(), Some(digest)).map(|_| ())
 }
 
-fn end_all_sessions(server: &Server, uid: u64) {
-    for session in server.sessions.end_all(uid) {
-        kick(server, &session, "passwordChanged", "the password was changed: log in again");
+/// Changes a user; the caller holds `one_change`. With a new digest all their sessions end, also where the database fell
+/// silent: then nobody knows whether it is in force.
+fn change(server: &Server, uid: u64, changes: &Changes, digest: Option<String>) -> Result<User, Refusal> {
+    let has_new_password = digest.is_some();
+    let changed = server.store.modify_user(uid, changes, digest);
+    let may_be_done = changed.as_ref().map_or_else(|refusal| refusal.code == Code::DatabaseDown, |_| true);
+    if has_new_password && may_be_done {
+        let (code, text) = PASSWORD_CHANGED;
+        server.sessions.end_all(uid).iter().for_each(|session| kick(server, session, code, text));
     }
+    let (before, after) = changed?;
+    if before.username != after.username {
+        tell_state(server, uid);
+    }
+    Ok(after)
 }
 
 /// The user of a login name, if this is their password: else `badLogin`, whatever was wrong; `tooManyTries`. And the moment

@@ -22,7 +22,15 @@ pub struct Session {
     pub uid: u64,
     /// Whether LOGIN over chat made it.
     is_chat: bool,
+    begun: Instant,
     last_used: Instant,
+}
+
+impl Session {
+    /// When it began.
+    pub fn begun(&self) -> Instant {
+        self.begun
+    }
 }
 
 /// All sessions of the server.
@@ -37,6 +45,12 @@ struct Table {
     by_id: HashMap<String, Session>,
     /// uid to the moment in which all sessions of theirs were ended last.
     ended_all: HashMap<u64, Instant>,
+}
+
+impl Table {
+    fn all_ended_since(&self, uid: u64, since: Instant) -> bool {
+        self.ended_all.get(&uid).is_some_and(|&ended| ended >= since)
+    }
 }
 
 impl Sessions {
@@ -56,14 +70,15 @@ impl Sessions {
         connected: Option<&str>,
     ) -> Option<(Session, Option<Session>, Option<Session>)> {
         let id = hex(&random_bytes::<16>());
-        let session = Session { id, uid, is_chat, last_used: Instant::now() };
         let mut table = self.table();
-        if table.ended_all.get(&uid).is_some_and(|&ended| ended >= checked) {
+        if table.all_ended_since(uid, checked) {
             return None;
         }
+        let now = Instant::now();
+        let session = Session { id, uid, is_chat, begun: now, last_used: now };
         let Table { by_id, ended_all } = &mut *table;
-        ended_all.retain(|_, ended| ended.elapsed() <= SESSION_LIFE); // longer than any check of a password
-        by_id.retain(|_, other| other.last_used.elapsed() <= SESSION_LIFE);
+        ended_all.retain(|_, ended| now.duration_since(*ended) <= SESSION_LIFE); // longer than any check of a password
+        by_id.retain(|_, other| now.duration_since(other.last_used) <= SESSION_LIFE);
         let is_replaced = |_: &String, other: &mut Session| other.uid == uid && is_chat && other.is_chat;
         let replaced = by_id.extract_if(is_replaced).map(|(_, other)| other).last();
 
@@ -95,6 +110,11 @@ impl Sessions {
         let mut table = self.table();
         table.ended_all.insert(uid, Instant::now());
         table.by_id.extract_if(|_, session| session.uid == uid).map(|(_, session)| session).collect()
+    }
+
+    /// Whether all sessions of a user were ended since then: a password that was right then need not be now.
+    pub fn all_ended_since(&self, uid: u64, since: Instant) -> bool {
+        self.table().all_ended_since(uid, since)
     }
 
     /// Ends a session, if it has not ended.
@@ -182,18 +202,14 @@ impl Tries {
     }
 }
 
-/// Makes room in a full table. First those with one wrong password go, then those that are not braked: whoever fills the
-/// table with invented names must not free the name that it guesses at. Then the half that was unused longest.
+/// Makes room in a full table: the half goes that has the fewest wrong passwords, and of those the longest unused. So who
+/// fills it with invented names frees the name that it guesses at only by as many wrong passwords for each of them.
 fn forget_some(tries: &mut HashMap<(String, IpAddr), Tries>) {
-    for least in [2, FREE_TRIES] {
-        if tries.len() >= BRAKE_ENTRIES {
-            tries.retain(|_, entry| entry.under_way > 0 || entry.wrong >= least);
-        }
-    }
     if tries.len() >= BRAKE_ENTRIES {
-        let mut times: Vec<Instant> = tries.values().map(|entry| entry.last_used).collect();
-        times.sort();
-        let middle = times[times.len() / 2];
-        tries.retain(|_, entry| entry.under_way > 0 || entry.last_used > middle);
+        let order = |entry: &Tries| (entry.wrong, entry.last_used);
+        let mut all: Vec<_> = tries.values().map(order).collect();
+        all.sort_unstable();
+        let middle = all[all.len() / 2];
+        tries.retain(|_, entry| entry.under_way > 0 || order(entry) > middle);
     }
 }
