@@ -1,8 +1,8 @@
 //! The console client: the steps of a TCP client, and the threads around them.
 //!
 //! Threads: `main` owns all that is known, sends, and asks over HTTP; `keyboard` reads lines; `reader`, one for each
-//! connection, receives; `screen` writes. The other three tell `main` what happened through one channel, and it does
-//! one thing after the other: nothing is shared, so nothing is locked.
+//! connection, receives; `screen` writes; `file N` carries a file. They tell `main` what happened through one channel, and
+//! it does one thing after the other: but for a transfer's `Shared` (carrier.rs) nothing is shared, so nothing is locked.
 //! Rules: whoever waits for an answer to what went over the chat connection waits in `step`, so that pushes are shown and a
 //! lost connection is made again meanwhile; lines typed meanwhile are put aside. Connecting, the hello, LOGIN and HTTP are
 //! waited for where they stand, each with its deadline: nothing else happens until then. Events carry the number of their
@@ -448,7 +448,7 @@ impl Client {
         }
     }
 
-    /// Station 2: one message becomes one frame, and send. Where that fails, the connection is lost.
+    /// One message becomes one frame, and send. Where that fails, the connection is lost.
     fn send(&mut self, message: &FromClient) {
         let Some(connection) = &mut self.connection else { return };
         let deadline = self.config.deadline(ANSWER_DEADLINE);

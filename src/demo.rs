@@ -205,11 +205,8 @@ impl Stage {
     fn play(&mut self, is_paused: bool) -> Result<(), String> {
         let words = Words(self.config.lang);
         show(&words.say("demo.start", &[]));
-        let opened = server::open(Config {
-            data_dir: self.folder.clone(),
-            trace: self.trace("server"),
-            ..self.config.clone()
-        })?;
+        let (data_dir, trace) = (self.folder.clone(), self.trace("server"));
+        let opened = server::open(Config { data_dir, trace, ..self.config.clone() })?;
         (self.config.chat_port, self.config.http_port) = (opened.chat.port(), opened.http.port());
         self.config.udp_port = opened.udp.map(|address| address.port());
         let server = opened.start()?;
@@ -261,11 +258,8 @@ impl Stage {
             }
             Tells(text) => {
                 show(&self.row("udp", &format!("> {text}")));
-                lan::broadcast(
-                    &Config { trace: self.trace("udp"), ..self.config.clone() },
-                    "the teacher",
-                    text,
-                )
+                let config = Config { trace: self.trace("udp"), ..self.config.clone() };
+                lan::broadcast(&config, "the teacher", text)
             }
         }
     }
@@ -279,8 +273,8 @@ impl Stage {
     fn enter(&mut self, name: &'static str) -> Result<(), String> {
         let pipe = || io::pipe().map_err(|error| format!("no pipe: {error}"));
         let ((keys, keyboard), (output, screen)) = (pipe()?, pipe()?);
-        let mut config = Config { data_dir: self.folder.join(name), ..self.config.clone() };
-        config.trace = self.trace(name);
+        let (data_dir, trace) = (self.folder.join(name), self.trace(name));
+        let config = Config { data_dir, trace, ..self.config.clone() };
         let look = Look { is_terminal: false, has_escapes: false, has_colours: false, width: USUAL_WIDTH };
         let main = move || client::run(config, BufReader::new(keys), screen, look);
         let client = thread::Builder::new().name("main".to_owned()).spawn(main);

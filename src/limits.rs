@@ -251,7 +251,7 @@ pub const SCREEN_BATCHES: usize = 1000;
 pub const MAX_UNREAD_BYTES: usize = 16 * 1024 * 1024;
 /// Ids that a client remembers, so that none is shown twice. client/conversation.rs.
 pub const MAX_SEEN: usize = 100_000;
-/// Rows behind the last found one that /wait can still find. client/words.rs.
+/// Rows behind the last found one that /wait can still find. client/screen.rs.
 pub const MAX_LOG: usize = 10_000;
 /// Pauses before a lost connection is tried again, in seconds; the last again and again. client/away.rs.
 pub const RECONNECT_PAUSES: [u64; 6] = [1, 2, 4, 8, 16, 30];

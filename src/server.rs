@@ -362,10 +362,7 @@ impl Seats {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = seats.get(&self.address).map_or(0, |taken| taken - 1);
-        match left {
-            0 => seats.remove(&self.address),
-            _ => seats.insert(self.address, left),
-        };
+        seats.entry(self.address).and_modify(|taken| *taken -= 1);
+        seats.retain(|_, taken| *taken > 0);
     }
 }

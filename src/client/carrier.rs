@@ -5,7 +5,7 @@
 //! Not here: what is shown of it, and when it is tried again (transfers.rs). Start with `Carrier::upload`.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -196,10 +196,8 @@ impl Carrier {
             return Err(Told::Lost);
         };
         if file.file_size > download.most {
-            return Err(Told::Refused(Refusal {
-                limit: Some(download.most),
-                ..Refusal::new(Code::TooLarge, "")
-            }));
+            let (text, limit) = (String::new(), Some(download.most));
+            return Err(Told::Refused(Refusal { code: Code::TooLarge, text, limit }));
         }
         if at != offset || offset > file.file_size {
             return Err(Told::Lost);
@@ -240,18 +238,13 @@ impl Carrier {
 
     /// Reads all of a file: its MD5 and its length. A cancelled transfer ends here.
     fn md5_of(&self, file: &mut File) -> io::Result<(Md5Sum, u64)> {
-        let (mut md5, mut piece) = (Md5Sum::default(), vec![0; FILE_CHUNK_SIZE]);
-        let mut length = 0;
+        let (mut md5, mut length) = (Md5Sum::default(), 0);
         loop {
-            let count = match file.read(&mut piece) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                read => read?,
-            };
+            let count = io::copy(&mut (&*file).take(FILE_CHUNK_SIZE as u64), &mut md5)?;
             if count == 0 || self.shared.is_cancelled.load(Relaxed) {
                 return Ok((md5, length));
             }
-            md5.update(&piece[..count]);
-            length += count as u64;
+            length += count;
         }
     }
 

@@ -169,12 +169,8 @@ fn show(client: &mut Client, messages: &[Record]) -> Result<(), Failure> {
             session.meet(envelope.from_id, "", &envelope.from_name);
         }
         let rows = message_rows(client.words, client.session()?, envelope, msg_text);
-        lines.push(Line {
-            mark: format!("  #{} ", envelope.id),
-            rows,
-            sent: Some(envelope.send_time),
-            id: None,
-        });
+        let (mark, sent) = (format!("  #{} ", envelope.id), Some(envelope.send_time));
+        lines.push(Line { mark, rows, sent, id: None });
     }
     client.show(lines);
     Ok(())

@@ -145,23 +145,13 @@ fn show_avatar(client: &mut Client, who: &str) -> Result<(), Failure> {
     let name = &format!("{stem}.{}", if format == "JPEG" { "jpg".to_owned() } else { format.to_lowercase() });
     let saved = downloads::create(&downloads::folder(&client.config), name)
         .and_then(|(mut file, path)| file.write_all(&octets).map(|()| path));
-    match saved {
-        Ok(path) => {
-            let (size, path) = (format!("{width}x{height}"), path.display());
-            let bytes = octets.len();
-            let values: Values = &[
-                ("USERNAME", &username),
-                ("FORMAT", &format),
-                ("SIZE", &size),
-                ("N", &bytes),
-                ("PATH", &path),
-            ];
-            client.answer("avatar.shown", values);
-            Ok(())
-        }
-        Err(error) => {
-            let why = why_of(client.words, error.kind());
-            Err(client.failure("cannotWrite", &[("PATH", &name), ("WHY", &why)]))
-        }
-    }
+    let path = saved.map_err(|error| {
+        let why = why_of(client.words, error.kind());
+        client.failure("cannotWrite", &[("PATH", &name), ("WHY", &why)])
+    })?;
+    let (size, bytes, path) = (format!("{width}x{height}"), octets.len(), path.display());
+    let values: Values =
+        &[("USERNAME", &username), ("FORMAT", &format), ("SIZE", &size), ("N", &bytes), ("PATH", &path)];
+    client.answer("avatar.shown", values);
+    Ok(())
 }

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 
-use crate::client::Event;
 use crate::client::width::broken;
+use crate::client::{Client, Event};
 use crate::clock::{Civil, civil};
 use crate::harmless::{obeys_colours, obeys_escapes};
-use crate::limits::{MAX_WIDTH, MIN_WIDTH, SCREEN_BATCHES, USUAL_WIDTH};
+use crate::limits::{MAX_LOG, MAX_WIDTH, MIN_WIDTH, SCREEN_BATCHES, USUAL_WIDTH};
 use crate::trace::{self, Level, Trace};
 
 /// What the output is, and what it understands.
@@ -47,7 +47,7 @@ pub struct Line {
     pub mark: String,
     /// Further ones begin with four spaces.
     pub rows: Vec<String>,
-    /// When it was sent: at a terminal that stands behind the mark.
+    /// When it was sent, in milliseconds since 1970: at a terminal the clock time stands behind the mark.
     pub sent: Option<u64>,
     /// Of a message that is read when it was shown: its id.
     pub id: Option<u64>,
@@ -93,7 +93,8 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Starts the thread. It tells `main` which messages were shown, and when nobody reads the output any more.
+    /// Starts the thread. It tells `main` which messages were shown, and when nobody reads the output any more. `time_zone`:
+    /// minutes east of Greenwich. An error: no thread.
     pub fn start(
         output: Box<dyn Write + Send>,
         look: Look,
@@ -158,6 +159,20 @@ impl Screen {
     }
 }
 
+impl Client {
+    /// Hands lines to the screen. False: it takes no more now.
+    pub(super) fn show(&mut self, lines: Vec<Line>) -> bool {
+        self.log.extend(lines.iter().flat_map(|line| line.rows("")));
+        while self.log.len() > MAX_LOG {
+            self.log.pop_front();
+        }
+        let has_messages = !ids(&lines).is_empty();
+        let is_taken = self.screen.show(lines);
+        self.unreported += usize::from(is_taken && has_messages);
+        is_taken
+    }
+}
+
 /// `-- 2026-11-24 (+08:00) --`, in a time zone of so many minutes east of Greenwich.
 fn date_row(moment: &Civil, time_zone: i64) -> String {
     let Civil { year, month, day, .. } = moment;
@@ -180,14 +195,11 @@ fn paint_all(painter: &mut Painter, to_do: &Receiver<Order>, to_main: &Sender<Ev
             }
             Order::End => return,
         };
-        let shown = match (painted, &order) {
-            (Err(_), _) => {
-                let _ = to_main.send(Event::OutputGone);
-                return;
-            }
-            (Ok(()), Order::Show(lines)) => ids(lines),
-            (Ok(()), _) => Vec::new(),
-        };
+        if painted.is_err() {
+            let _ = to_main.send(Event::OutputGone);
+            return;
+        }
+        let shown = if let Order::Show(lines) = &order { ids(lines) } else { Vec::new() };
         if !shown.is_empty() && to_main.send(Event::Shown(shown)).is_err() {
             return;
         }
@@ -195,7 +207,7 @@ fn paint_all(painter: &mut Painter, to_do: &Receiver<Order>, to_main: &Sender<Ev
 }
 
 /// The ids of the messages among these lines.
-pub fn ids(lines: &[Line]) -> Vec<u64> {
+fn ids(lines: &[Line]) -> Vec<u64> {
     lines.iter().filter_map(|line| line.id).collect()
 }
 
@@ -222,12 +234,7 @@ impl Painter {
                 text += &format!("\x1b[?7l{}\x1b[?7h", above.collect::<String>());
             }
             Some((prompt, _)) => text += &format!("\n{}\n{prompt}", rows.join("\n")),
-            None => {
-                for row in rows {
-                    text += &self.coloured(&row);
-                    text.push('\n');
-                }
-            }
+            None => rows.iter().for_each(|row| text += &format!("{}\n", self.coloured(row))),
         }
         self.write(&text)
     }

@@ -7,11 +7,10 @@
 
 use std::fmt::Display;
 
-use crate::client::screen::{Line, ids};
+use crate::client::screen::Line;
 use crate::client::{Client, Failure};
 use crate::config::Lang;
 use crate::harmless::harmless;
-use crate::limits::MAX_LOG;
 use crate::message::{Code, Refusal};
 
 const TABLE: &str = include_str!("words.txt");
@@ -113,17 +112,5 @@ impl Client {
         let key = format!("refused.{code}");
         let line = self.words.fill(&key, &values);
         Failure::Said(line.unwrap_or_else(|| self.words.say("refused.badRequest", &values)))
-    }
-
-    /// Hands lines to the screen. False: it takes no more now.
-    pub(super) fn show(&mut self, lines: Vec<Line>) -> bool {
-        self.log.extend(lines.iter().flat_map(|line| line.rows("")));
-        while self.log.len() > MAX_LOG {
-            self.log.pop_front();
-        }
-        let has_messages = !ids(&lines).is_empty();
-        let is_taken = self.screen.show(lines);
-        self.unreported += usize::from(is_taken && has_messages);
-        is_taken
     }
 }

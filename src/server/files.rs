@@ -186,10 +186,8 @@ impl Transfer {
                 let stored = server.store.file_of(self.session.uid, msg_id)?;
                 let (file, download) = open_download(server, stored, client_no, offset)?;
                 self.has_begun = true;
-                self.outbox.answer_with_file(
-                    &FromServer::FileReady { client_no, offset, file: Some(file) },
-                    download,
-                );
+                let ready = FromServer::FileReady { client_no, offset, file: Some(file) };
+                self.outbox.answer_with_file(&ready, download);
                 Ok(None)
             }
 
@@ -216,10 +214,7 @@ impl Transfer {
         let (client_no, size) = (announced.client_no, announced.file.file_size);
         if size > server.config.max_file_size {
             let text = format!("fileSize: at most {} bytes (--maxFileSize)", server.config.max_file_size);
-            return Err(Refusal {
-                limit: Some(server.config.max_file_size),
-                ..Refusal::new(Code::TooLarge, text)
-            });
+            return Err(Refusal { code: Code::TooLarge, text, limit: Some(server.config.max_file_size) });
         }
         server.store.may_send(self.session.uid, announced.is_friend, announced.to_id)?;
         let path = server.config.data_dir.join(PARTS).join(part_name(self.session.uid, &announced));
@@ -293,9 +288,8 @@ impl Upload {
             return Err(Refusal::bad(format!("offset: the next byte is {}", self.offset)));
         }
         if !(1..=FILE_CHUNK_SIZE).contains(&raw.len()) {
-            return Err(Refusal::bad(format!(
-                "FILE_CHUNK: 1 to {FILE_CHUNK_SIZE} bytes behind the line feed"
-            )));
+            let text = format!("FILE_CHUNK: 1 to {FILE_CHUNK_SIZE} bytes behind the line feed");
+            return Err(Refusal::bad(text));
         }
         if raw.len() as u64 > self.announced.file.file_size - self.offset {
             return Err(Refusal::bad("FILE_CHUNK: more than fileSize announced"));

@@ -174,12 +174,8 @@ pub fn delete_friend(server: &Server, uid: u64, friend_id: u64) -> Result<(), Re
 fn tell_friendship(server: &Server, uid: u64, other: u64, what: &str) {
     for (to, about) in [(uid, other), (other, uid)] {
         let Ok(user) = server.store.user(about) else { return };
-        let changed = FromServer::FriendsChanged {
-            what: what.to_owned(),
-            uid: about,
-            login_name: user.login_name.clone(),
-            username: user.username.clone(),
-        };
+        let (login_name, username) = (user.login_name.clone(), user.username.clone());
+        let changed = FromServer::FriendsChanged { what: what.to_owned(), uid: about, login_name, username };
         server.online_users.deliver(to, &changed);
         if what == "added" {
             server.online_users.deliver_state(&user, &[to]);

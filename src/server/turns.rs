@@ -39,9 +39,7 @@ impl Turns {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let mut taken = self.turns.taken();
-        if let Some(count) = taken.get_mut(&self.address) {
-            *count -= 1;
-        }
+        taken.entry(self.address).and_modify(|count| *count -= 1);
         taken.retain(|_, count| *count > 0);
         self.turns.freed.notify_all();
     }

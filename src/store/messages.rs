@@ -91,7 +91,7 @@ pub struct Wanted {
     pub limit: usize,
     /// Written by this uid.
     pub from_id: Option<u64>,
-    /// sendTime, both ends included.
+    /// sendTime, in milliseconds since 1970, both ends included.
     pub from_time: Option<u64>,
     /// The other end.
     pub to_time: Option<u64>,

@@ -21,8 +21,8 @@ use minim::wire;
 use serde_json::Value;
 
 use crate::common::peer::password;
-use crate::common::{DEADLINE, PASSPHRASE, befriend, raw_http};
-use crate::site::{Site, Size};
+use crate::common::{DEADLINE, PASSPHRASE, befriend, get};
+use crate::site::{Site, Size, wait_until};
 
 const CLIENTS: u64 = 10;
 const IN_FLIGHT: usize = 8;
@@ -141,7 +141,7 @@ impl Load {
             }
         }
         let sizes = is_same.then(|| {
-            crate::site::wait_until("its threads end", || site.size().threads <= self.start.threads);
+            wait_until("its threads end", || site.size().threads <= self.start.threads);
             [self.start, site.size()]
         });
         let worst_wait = clients.iter().map(|client| client.worst_wait).max().unwrap_or_default();
@@ -305,9 +305,7 @@ fn records(site: &Site, client: &Client) -> Vec<(u64, u64, String)> {
     let (mut all, mut before) = (Vec::new(), String::new());
     loop {
         let target = format!("/getChatRecords?isFriend=true&toId={}&limit=100{before}", client.friend);
-        let head = format!("Host: {}\r\nCookie: sid={}\r\nConnection: close", site.http, reader.session_id);
-        let (_, body) = raw_http(site.http, format!("GET {target} HTTP/1.1\r\n{head}\r\n\r\n").as_bytes());
-        let answer: Value = serde_json::from_str(&body).expect("JSON");
+        let answer = get(site.http, &target, Some(&reader.session_id));
         let page = answer["data"].as_array().expect("a list").clone();
         let Some(oldest) = page.first() else { break };
         before = format!("&beforeId={}", oldest["id"]);

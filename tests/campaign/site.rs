@@ -7,13 +7,13 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::common::peer::Peer;
-use crate::common::{DEADLINE, Folder, MINIM, PASSPHRASE, Program, TestDatabase};
+use crate::common::{DEADLINE, Folder, MINIM, PASSPHRASE, Program, TestDatabase, listening};
 
 pub struct Site {
     pub program: Program,
     pub chat: SocketAddr,
     pub http: SocketAddr,
-    /// Words in front of `minim`, the first a program that becomes it.
+    /// The words up to `minim`; the first is it, or a program that becomes it.
     before: Vec<String>,
     options: Vec<String>,
     folder: Folder,
@@ -31,12 +31,10 @@ pub struct Size {
 impl Site {
     pub fn start(before: &[&str], options: &[&str]) -> Site {
         let owned = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<String>>();
-        let (folder, before, mut options) = (Folder::new(), owned(before), owned(options));
+        let before = owned(&[before, &[MINIM]].concat());
+        let (folder, mut options) = (Folder::new(), owned(options));
         fs::create_dir(folder.path().join("data")).expect("a folder"); // a fault may mount something there
-        let database = if options.contains(&"--database".to_owned()) { None } else { TestDatabase::new() };
-        if let Some(database) = &database {
-            options.extend(["--database".to_owned(), database.url.clone()]);
-        }
+        let database = TestDatabase::unless_given(&mut options);
         let (program, chat, http) = start(&folder, &before, &options, [0, 0]);
         Site { program, chat, http, before, options, folder, _database: database }
     }
@@ -100,22 +98,9 @@ fn start(
 ) -> (Program, SocketAddr, SocketAddr) {
     let [chat, http] = ports.map(|port| port.to_string());
     let words = ["server", "--chatPort", &chat, "--httpPort", &http, "--udpPort", "off", "--patience", "5"];
-    let all: Vec<&str> = before
-        .iter()
-        .map(String::as_str)
-        .chain([MINIM])
-        .chain(words)
-        .chain(options.iter().map(String::as_str))
-        .collect();
-    let mut command = Command::new(all[0]);
-    command.args(&all[1..]);
-    let mut program = Program::run(folder.path(), command);
-    let mut address = |prefix: &str| {
-        let line = program.expect(prefix);
-        line[prefix.len()..].parse().unwrap_or_else(|_| panic!("no address in {line:?}"))
-    };
-    let (chat, http) = (address("chat      listening on "), address("http      listening on "));
-    (program, chat, http)
+    let mut command = Command::new(&before[0]);
+    command.args(&before[1..]).args(words).args(options);
+    listening(Program::run(folder.path(), command))
 }
 
 /// Asks again and again, for what nobody tells.

@@ -226,6 +226,13 @@ impl TestDatabase {
         Some(TestDatabase { url: format!("{server}minim_test_{}_{number}", std::process::id()) })
     }
 
+    /// For a server with these options, unless they name a database.
+    pub fn unless_given(options: &mut Vec<String>) -> Option<TestDatabase> {
+        let database = if options.contains(&"--database".to_owned()) { None } else { TestDatabase::new() };
+        options.extend(database.iter().flat_map(|one| ["--database".to_owned(), one.url.clone()]));
+        database
+    }
+
     /// A connection to the server, with no database selected.
     pub fn connect(&self) -> mysql::Result<mysql::Conn> {
         let opts = mysql::Opts::from_url(&self.url).expect("MINIM_TEST_DATABASE is a URL");
@@ -267,10 +274,7 @@ impl Server {
 
     pub fn start_in(folder: Folder, options: &[&str]) -> Server {
         let mut options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        let database = if options.contains(&"--database".to_owned()) { None } else { TestDatabase::new() };
-        if let Some(database) = &database {
-            options.extend(["--database".to_owned(), database.url.clone()]);
-        }
+        let database = TestDatabase::unless_given(&mut options);
         let (program, chat, http) = start_server(&folder, &options, 0, 0);
         Server { program, chat, http, options, folder, database }
     }
@@ -347,11 +351,7 @@ impl Server {
 
     /// Makes two users friends, over HTTP, and reads what both are told of it.
     pub fn befriend(&self, asker: &mut Peer, other: &mut Peer) {
-        let answer = self.get(&format!("/addFriendsOrGroup?friendId={}", other.uid), Some(&asker.session_id));
-        let id = answer["data"]["id"].as_u64().unwrap_or_else(|| panic!("no request id in {answer}"));
-        let accept = format!("/messageHandle?msgId={id}&accept=true");
-        assert_eq!(self.get(&accept, Some(&other.session_id))["ok"], true);
-        other.expect("REQUEST");
+        befriend(self.http, asker, other);
         for peer in [asker, other] {
             peer.expect("FRIENDS_CHANGED");
             peer.expect("FRIEND_STATE");
@@ -372,13 +372,9 @@ impl Server {
         g_id
     }
 
-    /// GET over plain HTTP: the JSON of the answer, whatever its status.
+    /// GET over plain HTTP, as `get`.
     pub fn get(&self, target: &str, sid: Option<&str>) -> Value {
-        let cookie = sid.map_or(String::new(), |sid| format!("Cookie: sid={sid}\r\n"));
-        let host = self.http;
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{cookie}Connection: close\r\n\r\n");
-        let (_, body) = self.raw_http(request.as_bytes());
-        serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body:?} to {target}"))
+        get(self.http, target, sid)
     }
 
     /// Sends bytes to the HTTP port, as `raw_http`.
@@ -410,13 +406,16 @@ fn start_server(
     words.extend(["--patience", "5"]); // a busy machine is no reason to fail; a test can say otherwise
     words.extend(["--passwordRounds", "1"]); // nobody guesses here, and a debug build takes 40 ms for the usual 10,000
     words.extend(options.iter().map(String::as_str));
-    let mut program = Program::start(folder.path(), &words, &[]);
+    listening(Program::start(folder.path(), &words, &[]))
+}
+
+/// A server that has just been started, and where it says that it listens.
+pub fn listening(mut program: Program) -> (Program, SocketAddr, SocketAddr) {
     let mut address = |prefix: &str| {
         let line = program.expect(prefix);
         line[prefix.len()..].parse().unwrap_or_else(|_| panic!("no address in {line:?}"))
     };
-    let chat = address("chat      listening on ");
-    let http = address("http      listening on ");
+    let (chat, http) = (address("chat      listening on "), address("http      listening on "));
     (program, chat, http)
 }
 
@@ -427,6 +426,14 @@ pub fn raw_http(address: SocketAddr, request: &[u8]) -> (String, String) {
     let text = String::from_utf8(read_to_end(&mut stream)).expect("UTF-8");
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     (head.to_owned(), body.to_owned())
+}
+
+/// GET over plain HTTP: the JSON of the answer, whatever its status.
+pub fn get(host: SocketAddr, target: &str, sid: Option<&str>) -> Value {
+    let cookie = sid.map_or(String::new(), |sid| format!("Cookie: sid={sid}\r\n"));
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{cookie}Connection: close\r\n\r\n");
+    let (_, body) = raw_http(host, request.as_bytes());
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body:?} to {target}"))
 }
 
 /// A plain TCP connection with the deadline of all waits.
@@ -520,12 +527,8 @@ pub fn noise(size: usize) -> Vec<u8> {
 
 /// Makes two peers, who are logged in, friends over the HTTP of their server.
 pub fn befriend(http: SocketAddr, asker: &Peer, other: &mut Peer) {
-    let get = |target: String, peer: &Peer| {
-        let cookie = format!("Cookie: sid={}\r\nConnection: close", peer.session_id);
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {http}\r\n{cookie}\r\n\r\n");
-        raw_http(http, request.as_bytes())
-    };
-    get(format!("/addFriendsOrGroup?friendId={}", other.uid), asker);
-    let id = other.expect("REQUEST")["id"].clone();
-    get(format!("/messageHandle?msgId={id}&accept=true"), other);
+    let asked = get(http, &format!("/addFriendsOrGroup?friendId={}", other.uid), Some(&asker.session_id));
+    let accept = format!("/messageHandle?msgId={}&accept=true", asked["data"]["id"]);
+    assert_eq!(get(http, &accept, Some(&other.session_id))["ok"], true);
+    other.expect("REQUEST");
 }

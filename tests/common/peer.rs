@@ -69,11 +69,10 @@ pub struct Peer {
     pub server_nonce: Nonce,
     pub sending: Direction,
     pub receiving: Direction,
-    /// The longest frame that the server may send now; grows at LOGIN_OK, which also gives the next three.
+    /// The longest frame that the server may send now; grows at LOGIN_OK, which also gives the next two.
     pub frame_limit: usize,
     pub uid: u64,
     pub session_id: String,
-    pub http_port: u16,
     /// What was sent and what came, long texts cut.
     pub transcript: Vec<String>,
     put_aside: Vec<Value>,
@@ -288,7 +287,7 @@ impl Peer {
             self.frame_limit = MAX_FRAME;
             self.uid = message["uid"].as_u64().expect("a uid");
             self.session_id = message["sessionId"].as_str().expect("a sessionId").to_owned();
-            self.http_port = message["httpPort"].as_u64().expect("an httpPort") as u16;
+            assert!(message["httpPort"].is_u64(), "no httpPort: {message}");
         }
         Some(message)
     }
@@ -362,7 +361,6 @@ fn hello(mut stream: TcpStream, passphrase: &[u8]) -> Result<Peer, String> {
         frame_limit: MAX_FRAME_BEFORE_LOGIN,
         uid: 0,
         session_id: String::new(),
-        http_port: 0,
         transcript: Vec::new(),
         put_aside: Vec::new(),
     })
