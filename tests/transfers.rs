@@ -295,7 +295,7 @@ fn broken_at_random_places_every_file_arrives_whole() {
     // The first connection of a console is a look, the second its chat; then come those of files.
     let life = |number: usize| match number {
         0..3 => i64::MAX,
-        _ if number % 4 == 0 => number as i64 * 7_919_113 % 60_000, // before it has brought anything
+        _ if number.is_multiple_of(4) => number as i64 * 7_919_113 % 60_000, // before it has brought anything
         _ => 70_000 + number as i64 * 7_919_113 % 200_000,
     };
     let consoles: Vec<(Relay, Program)> = [("alice", "bob"), ("bob", "alice")]
