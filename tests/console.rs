@@ -16,7 +16,7 @@ use common::relay::Relay;
 use common::{DEADLINE, Folder, PASSPHRASE, Program, Server, friends, make_group, run, script, talking};
 use minim::client::words;
 use minim::harmless::{harmless, harmless_name};
-use minim::limits::{MAX_MSG_TEXT, MAX_UNREAD_BYTES};
+use minim::limits::{MAX_HISTORY, MAX_MSG_TEXT, MAX_NAME, MAX_UNREAD_BYTES, MAX_WIDTH, MIN_WIDTH};
 use minim::socket::{self, Socket};
 use minim::trace::Trace;
 use minim::wire::hello_as_server;
@@ -631,6 +631,20 @@ fn every_word_stands_in_both_languages_once_and_is_used() {
         for key in source.split(call).skip(1).map(|rest| rest.split('"').next().expect("a key")) {
             assert!(seen.contains_key(key), "{key} is not in words.txt");
         }
+    }
+}
+
+#[test]
+fn the_limits_that_the_words_name_are_those_that_hold() {
+    let limits = [
+        ("ask.loginName", 1, MAX_NAME),
+        ("argument.N", 1, MAX_HISTORY),
+        ("argument.WIDTH", MIN_WIDTH, MAX_WIDTH),
+    ];
+    for (key, least, most) in limits {
+        let [_, english, chinese] = words::rows().find(|[name, ..]| *name == key).expect("a row");
+        assert!(english.contains(&format!("{least} to {most}")), "{english}");
+        assert!(chinese.contains(&format!("{least} 到 {most}")), "{chinese}");
     }
 }
 
