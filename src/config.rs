@@ -18,7 +18,7 @@ pub const PASSPHRASE: &str = "hfut";
 
 /// Name, kind of value, default and meaning of each option, in the order in which help prints them.
 #[rustfmt::skip]
-const OPTIONS: [[&str; 4]; 21] = [
+const OPTIONS: &[[&str; 4]] = &[
     ["config", "FILE", "server.conf", "where further options stand, one `name = value` a line"],
     ["serverIp", "ADDRESS", "127.0.0.1", "to listen on or connect to; 0.0.0.0 or :: opens it to the LAN"],
     ["chatPort", "PORT", "8888", "TCP port of the chat; 0: any free one"],
@@ -297,7 +297,7 @@ fn read_line(config: &mut Config, line: &[u8]) -> Result<(), String> {
 
 /// Whether there is such an option; those of the verb's own are in the list as well.
 fn known(name: &str, verb: &str) -> Result<(), String> {
-    let mut names = OPTIONS.map(|[name, ..]| name).to_vec();
+    let mut names: Vec<&str> = OPTIONS.iter().map(|[name, ..]| *name).collect();
     if names.contains(&name) {
         return Ok(());
     }
