@@ -292,7 +292,7 @@ impl Receiver {
                 Ok(None) => match self.receive_more(socket, deadline)? {
                     Came::Nothing => return Ok(None),
                     Came::AllThatWasWanted => {}
-                    Came::Less => pieces += 1,
+                    Came::Less => pieces += usize::from(!self.has_more()),
                 },
                 Err(error) => {
                     socket.note(&self.note_on_length(socket.trace_level(), &error));

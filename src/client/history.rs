@@ -40,8 +40,12 @@ pub fn history(client: &mut Client, rest: &str) -> Result<(), Failure> {
     let before = messages.len().saturating_sub(wanted.number);
     messages.drain(..before); // there are earlier ones, so much is known
     show(client, &messages)?;
-    if let Some(failure) = failure {
-        return Err(failure); // that was not all, and the rest cannot be had
+    match failure {
+        Some(_) if client.connection.is_none() && !messages.is_empty() => {
+            return Err(client.failure("history.away", &[("N", &messages.len())]));
+        }
+        Some(failure) => return Err(failure), // that was not all, and the rest cannot be had
+        None => {}
     }
     let key = if before > 0 { "history.earlier" } else { "history" };
     client.answer(key, &[("N", &messages.len())]);
