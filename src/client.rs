@@ -437,6 +437,7 @@ impl Client {
 
     /// Sends what was not sent on this connection, in the order in which it was typed.
     fn send_unsent(&mut self) {
+        self.has_heard(); // what has come until now is no sign of life behind these texts
         let (Some(session), Some(_)) = (&mut self.session, &self.connection) else { return };
         let mut due = Vec::new();
         for text in session.unsent.iter_mut().filter(|text| text.sent_at.is_none()) {

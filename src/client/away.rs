@@ -131,7 +131,7 @@ impl Client {
     }
 
     /// Whether anything came since this was last asked.
-    fn has_heard(&mut self) -> bool {
+    pub(super) fn has_heard(&mut self) -> bool {
         let Some(connection) = &mut self.connection else { return false };
         let (before, (_, received)) = (connection.heard.0, connection.socket.bytes());
         if received > before {
