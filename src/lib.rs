@@ -1,4 +1,5 @@
-//! minim: a LAN instant messenger to learn from. This is the map: the modules in reading order, each with what it needs.
+//! minim: a LAN instant messenger to learn from. The text of this file is the map (in a browser: Source, above on the
+//! right): the modules in reading order, each with what it needs.
 //! The names are those of the course brief that minim answers (online_users, CHAT_SEND_MSG, the HTTP paths); comments call
 //! it "the brief". A module needs only what stands above it. The numbers are the stations of one message from keyboard to screen.
 

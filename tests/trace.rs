@@ -469,7 +469,10 @@ fn the_client_turns_its_trace_on_and_off() {
     assert_eq!(notes.iter().filter(|note| note.contains("out CHAT_SEND_MSG")).count(), 1, "{errors}");
     assert!(!notes.iter().any(|note| note.contains("LOGIN")), "{errors}");
     let in_parts = notes.iter().find(|note| note.contains("parts; TCP is a stream"));
-    assert_eq!(in_parts, None, "a recv that began without a trace wanted more than the frame: that is no part");
+    assert_eq!(
+        in_parts, None,
+        "a recv that began without a trace wanted more than the frame: that is no part"
+    );
     let needs = "! /trace needs LEVEL (off, steps, frames or rounds): /trace off|steps|frames|rounds";
     assert_eq!(printed.iter().filter(|line| *line == needs).count(), 2, "{printed:#?}");
     for line in ["  trace is steps", "  trace is off"] {

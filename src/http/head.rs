@@ -334,9 +334,9 @@ impl Header {
     }
 }
 
-/// entity-tag = [ weak ] opaque-tag        RFC 9110 §8.8.3
-/// weak       = %s"W/"
-/// opaque-tag = DQUOTE *etagc DQUOTE       a comma is an etagc
+/// `entity-tag = [ weak ] opaque-tag`           RFC 9110 §8.8.3
+/// `weak       = %s"W/"`
+/// `opaque-tag = DQUOTE *etagc DQUOTE`          a comma is an etagc
 fn entity_tags(mut rest: &str) -> Option<Vec<String>> {
     let mut tags = Vec::new();
     loop {
