@@ -23,9 +23,9 @@ mod readers;
 mod sqlite;
 mod writer;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 
 use crate::clock::now_ms;
 use crate::config::Database;
@@ -74,8 +74,8 @@ pub struct Store {
     /// To the thread that writes.
     writer: Sender<Job>,
     readers: Readers,
-    /// Held by who searches old messages: that takes long, and must leave connections to the others.
-    searches: Mutex<()>,
+    /// The one that searches old messages: that takes long, and must leave connections to the others.
+    searches: Readers,
     /// What was written since the start.
     pub counts: Arc<Counts>,
     failures: Warnings,
@@ -130,7 +130,7 @@ impl Store {
         let counts = Arc::new(Counts::default());
         let writer = writer::start(place, writer, counts.clone(), trace.clone())
             .map_err(|error| format!("no thread for the database: {error}"))?;
-        let (searches, failures, trace) = (Mutex::default(), Warnings::default(), trace.clone());
+        let (searches, failures, trace) = (Readers::one(place), Warnings::default(), trace.clone());
         Ok(Store { writer, readers, searches, counts, failures, trace })
     }
 
@@ -166,7 +166,15 @@ impl Store {
 
     /// Does `job`, which only reads, by a connection that waits for no writer.
     fn read<T>(&self, job: impl Fn(&mut Connection) -> Result<T, Trouble>) -> Result<T, Refusal> {
-        self.readers.read(job).map_err(|trouble| self.refusal(trouble))
+        self.read_by(&self.readers, job)
+    }
+
+    fn read_by<T>(
+        &self,
+        readers: &Readers,
+        job: impl Fn(&mut Connection) -> Result<T, Trouble>,
+    ) -> Result<T, Refusal> {
+        readers.read(job).map_err(|trouble| self.refusal(trouble))
     }
 
     /// What users hear of a trouble. Why the database is away, the operator hears alone.

@@ -6,7 +6,6 @@
 //! over, and `add_messages`, which stores it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::PoisonError;
 use std::sync::mpsc::channel;
 
 use super::driver::{Connection, Failure, Row, Value, places};
@@ -249,9 +248,8 @@ impl Store {
             "SELECT {COLUMNS} FROM (SELECT id FROM message WHERE {sql} AND id < ? ORDER BY id DESC LIMIT {looked_at}) \
              {PAGE} WHERE m.id > 0{filters} ORDER BY m.id DESC LIMIT {limit}"
         );
-        let is_search = !values.is_empty();
-        let _one_at_a_time = is_search.then(|| self.searches.lock().unwrap_or_else(PoisonError::into_inner));
-        self.read(|db| {
+        let readers = if values.is_empty() { &self.readers } else { &self.searches };
+        self.read_by(readers, |db| {
             match wanted.is_friend {
                 true => require_user(db, to)?,
                 false => groups::require_reader(db, uid, to)?,

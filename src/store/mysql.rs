@@ -195,7 +195,7 @@ impl From<mysql::Error> for Failure {
                 1053 | 1152 | 1158..=1161 | 1184 | 1927 | 4031 => Failure::Gone(text),
                 1040 | 1203 | 1226 => Failure::Down(format!(
                     "{text}: the database server has no connection left; minim takes up to {}",
-                    1 + DATABASE_READERS
+                    2 + DATABASE_READERS // one writes, one searches
                 )),
                 1044 | 1142 => {
                     Failure::Down(format!("{text}: this user may not make or use it, give another"))

@@ -1,4 +1,4 @@
-//! The connections that read: a pool of `DATABASE_READERS`.
+//! The connections that read: a pool of `DATABASE_READERS`, and one of a single connection for searches, which take long.
 //!
 //! Rules: who finds none at rest waits for one, for a limited time. One that was lost is replaced once, for instance after a
 //! quiet night; then the database is away, and whoever reads next tries again.
@@ -31,8 +31,20 @@ impl Readers {
         let mut idle: Vec<Option<Connection>> =
             (1..DATABASE_READERS).map(|_| driver::open_to_read(place).ok()).collect();
         idle.push(Some(first));
-        let pool = Mutex::new(Pool { idle, waiting: 0 });
-        Ok(Readers { place: place.clone(), pool, returned: Condvar::new() })
+        Ok(Readers::of(place, idle))
+    }
+
+    /// A pool of one, which is opened when it is asked for.
+    pub fn one(place: &Database) -> Readers {
+        Readers::of(place, vec![None])
+    }
+
+    fn of(place: &Database, idle: Vec<Option<Connection>>) -> Readers {
+        Readers {
+            place: place.clone(),
+            pool: Mutex::new(Pool { idle, waiting: 0 }),
+            returned: Condvar::new(),
+        }
     }
 
     /// Does `job`, which only reads, by a connection of the pool.
@@ -73,7 +85,9 @@ impl Readers {
             pool.waiting -= 1;
         }
         let taken = pool.idle.pop();
-        taken.ok_or_else(|| Failure::Down(format!("all {DATABASE_READERS} connections that read are in use")))
+        taken.ok_or_else(|| {
+            Failure::Down("all connections that read, or the one that searches, are in use".to_owned())
+        })
     }
 
     /// Open ones are taken first.
