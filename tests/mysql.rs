@@ -347,6 +347,12 @@ fn a_database_server_with_no_connection_left_is_waited_for_and_named() {
     let mut others: Vec<Conn> = std::iter::from_fn(|| connect().ok()).collect();
     let mut root = others.pop().expect("the one that is kept for root");
     others.truncate(others.len() - 3); // three are left for minim: one writes, two read
+    let connected = "SELECT variable_value FROM information_schema.global_status \
+                     WHERE variable_name = 'Threads_connected'";
+    let start = Instant::now();
+    while root.query_first::<usize, _>(connected).unwrap() != Some(others.len() + 1) {
+        assert!(start.elapsed() < DEADLINE, "the three have gone");
+    }
     let server = Server::with(&["--database", &format!("{}minim", mariadb.url)]);
     let (mut alice, mut bob) = server.alice_and_bob();
 
