@@ -105,11 +105,12 @@ fn a_full_disk_is_told_and_once_there_is_room_all_goes_on() {
 
 #[test]
 fn a_password_is_stored_with_the_rounds_of_its_day_and_stays_right_when_they_change() {
-    let mut server = Server::with(&["--passwordRounds", "3"]);
+    let in_a_file = |rounds| [&IN_A_FILE[..], &["--passwordRounds", rounds]].concat();
+    let mut server = Server::with(&in_a_file("3"));
     server.new_user("alice");
     assert!(stored_password(&server).starts_with("hmac-md5$3$"));
 
-    server.options = ["--passwordRounds", "70"].map(str::to_owned).to_vec();
+    server.options = in_a_file("70").into_iter().map(str::to_owned).collect();
     server.start_again();
     let alice = server.log_in("alice");
     assert!(stored_password(&server).starts_with("hmac-md5$3$"), "the text itself is not known");
