@@ -317,7 +317,7 @@ fn no_session_that_the_old_password_made_outlives_the_new_one() {
             (head, made.collect::<Vec<_>>())
         });
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-        for sid in made.iter().rev().take(100) {
+        for sid in &made {
             let answer = server.get("/getFriendsById", Some(sid));
             assert_eq!(answer["error"], "notLoggedIn", "{name}: a session of the old password lives");
         }

@@ -210,14 +210,13 @@ impl OnlineUsers {
         outbox.put(&mut queue, Item::body(login_ok));
         if has_ended(session) {
             drop(queue);
-            let all_ended = sessions.all_ended_since(session.uid, session.begun());
+            let all_ended = sessions.all_ended_since(session.uid, session.begun);
             let (code, text) = if all_ended { PASSWORD_CHANGED } else { ELSEWHERE };
-            outbox.close(Some(&kicked(code, text)));
+            let last_word = kicked(code, text);
+            outbox.close(Some(&last_word));
             // Whoever ended this session found it without a connection, and the one before it had ended by this.
             if by_uid.get(&session.uid).is_some_and(|earlier| has_ended(&earlier.session)) {
-                by_uid
-                    .remove(&session.uid)
-                    .inspect(|earlier| earlier.outbox.close(Some(&kicked(code, text))));
+                by_uid.remove(&session.uid).inspect(|earlier| earlier.outbox.close(Some(&last_word)));
             }
             return;
         }

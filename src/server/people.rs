@@ -17,10 +17,13 @@ use crate::store::{Answered, Asked};
 /// REGISTER: the uid of the new user. `loginNameTaken`.
 pub fn register(server: &Server, user: &NewUser, address: IpAddr) -> Result<u64, Refusal> {
     pictures::require_ours(server, &user.pic_url)?;
-    let turn = server.digests.take(address);
-    let digest = password_digest(&user.pwd, server.config.password_rounds);
-    drop(turn);
+    let digest = digest_in_turn(server, &user.pwd, address);
     server.store.add_user(user, &digest)
+}
+
+fn digest_in_turn(server: &Server, pwd: &str, address: IpAddr) -> String {
+    let _turn = server.digests.take(address);
+    password_digest(pwd, server.config.password_rounds)
 }
 
 /// modifyUser: the user as they are now. Friends hear of a new username. A new password wants the old one, and ends all
@@ -33,9 +36,7 @@ pub fn modify_user(server: &Server, uid: u64, changes: &Changes, address: IpAddr
     };
     let login_name = server.store.user(uid)?.login_name;
     let (_, checked) = check_password(server, &login_name, old_pwd, address)?;
-    let turn = server.digests.take(address);
-    let digest = password_digest(pwd, server.config.password_rounds);
-    drop(turn);
+    let digest = digest_in_turn(server, pwd, address);
     let _one_at_a_time = server.one_change();
     if server.sessions.all_ended_since(uid, checked) {
         return Err(bad_login()); // another change came first

@@ -22,15 +22,9 @@ pub struct Session {
     pub uid: u64,
     /// Whether LOGIN over chat made it.
     is_chat: bool,
-    begun: Instant,
-    last_used: Instant,
-}
-
-impl Session {
     /// When it began.
-    pub fn begun(&self) -> Instant {
-        self.begun
-    }
+    pub begun: Instant,
+    last_used: Instant,
 }
 
 /// All sessions of the server.
