@@ -83,11 +83,6 @@ impl Site {
         };
         Size { memory: number("VmRSS:"), threads: number("Threads:") }
     }
-
-    /// How many descriptors it has open.
-    pub fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.program.id())).expect("its descriptors").count()
-    }
 }
 
 fn start(
