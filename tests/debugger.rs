@@ -25,7 +25,7 @@ fn the_eight_stops_are_reached_in_order_and_show_what_the_handout_says() {
     gdb.args(["-batch", "-nx", "-x"]).arg(script).args(["-ex", "run"]);
     gdb.args(["-ex", "continue"].repeat(7)).args(["-ex", "info threads"]);
     gdb.args(["--args", MINIM, "demo", "--fast", "--trace", "rounds", "--patience", "1000"]);
-    gdb.env("TMPDIR", folder.path());
+    gdb.env("TMPDIR", folder.path()).env("LC_ALL", "C.UTF-8"); // else gdb shows Chinese as numbers
     let (_, lines, errors) = Program::run(folder.path(), gdb).finish();
     let ours: Vec<&String> = lines.iter().filter(|line| !line.contains(" | ")).collect(); // not what the demo says
     let output = ours.iter().map(|line| line.as_str()).collect::<Vec<_>>().join("\n");
