@@ -177,12 +177,11 @@ fn silent(rounds: usize) -> Outcome {
     site.peer().register("newcomer");
     let (mut worst_login, mut last_closed) = (Duration::ZERO, Duration::ZERO);
     for _ in 0..rounds {
-        let start = Instant::now();
         let crowd =
             [site.chat, site.http].map(|port| (0..300).map(|_| connect(port)).collect::<Vec<TcpStream>>());
-        let before = Instant::now();
+        let start = Instant::now(); // the queue of 128 overflows: the crowd itself takes seconds to come
         site.log_in("newcomer");
-        worst_login = worst_login.max(before.elapsed());
+        worst_login = worst_login.max(start.elapsed());
         load.acks(ACKS);
         for mut stream in crowd.into_iter().flatten() {
             read_to_end(&mut stream);
